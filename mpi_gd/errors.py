@@ -1,0 +1,54 @@
+"""What can go wrong, as exceptions: each message says what was got, what was expected, what to do.
+
+An `MpiGdError` is the user's to mend and is printed as one line. Any other exception is a defect
+of the program and is printed as a traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "DataError",
+    "Diverged",
+    "FileError",
+    "JobError",
+    "ModelError",
+    "MpiGdError",
+    "OutOfStep",
+]
+
+
+class MpiGdError(Exception):
+    """Base of all errors that are reported in one line."""
+
+    # Exit status of a program that this error ends; the same on all ranks.
+    exit_code: ClassVar[int] = 2
+
+
+class JobError(MpiGdError, ValueError):
+    """Report a mistake in a job file or on the command line."""
+
+
+class DataError(MpiGdError, ValueError):
+    """Report bad content of a data file; the message begins with file:line:column when known."""
+
+
+class FileError(MpiGdError, OSError):
+    """Report a file that is missing, unreadable or cannot be written."""
+
+
+class ModelError(MpiGdError, ValueError):
+    """Report a bad model file, or a model that does not fit the data it is given."""
+
+
+class Diverged(MpiGdError, ArithmeticError):
+    """Report that the objective left the finite numbers."""
+
+    exit_code = 3
+
+
+class OutOfStep(MpiGdError, RuntimeError):
+    """Report that the ranks, which must compute the same numbers, no longer do."""
+
+    exit_code = 1
