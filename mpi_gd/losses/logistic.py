@@ -1,0 +1,88 @@
+"""The logistic loss of two classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mpi_gd.losses.loss import Floats, Loss, Weight
+
+__all__ = ["Logistic"]
+
+# So many factors 1 + e^u are multiplied before one logarithm is taken of them all.
+_FACTORS = 16
+# Factors up to e^40 cannot overflow a product of 16: e^640 < 1.8e308.
+_LARGEST = 40.0
+# Below this mean loss 1 + e^u rounds away too much of e^u: log1p keeps it.
+_SMALL_MEAN = 1e-3
+
+
+@dataclass(frozen=True)
+class Logistic(Loss):
+    """loss(y, z) = log(1 + e^-(s z)), s = 1 for the second label (y = 1), -1 for the first.
+
+    The kernel's target is -s, so that u = target * z, the loss is log(1 + e^u) and its derivative
+    target * e^u / (1 + e^u).
+    """
+
+    is_classifier = True
+    curvature = 0.25
+
+    def encode(self, y: Floats) -> Floats:
+        """Return 1 for y = 0 and -1 for y = 1."""
+        y = np.asarray(y, dtype=np.float64)
+        bad = np.flatnonzero((y != 0) & (y != 1))
+        if bad.size:
+            raise ValueError(f"got the label {y[bad[0]]} in place {bad[0]}, expected 0 or 1")
+        return 1.0 - 2.0 * y
+
+    def sum_and_derivative(self, z: Floats, target: Floats, weight: Weight | None) -> float:
+        """Return sum weight log(1 + e^u); z becomes weight target e^u / (1 + e^u)."""
+        u = np.multiply(z, target, out=z)
+        # A NaN compares false and takes the careful way, where it stays one.
+        if not u.size or not float(u.max()) <= _LARGEST:
+            return self._careful(u, target, weight)
+        e = np.exp(u)
+        if weight is not None and weight.dtype == bool:
+            # e = 0 makes both the loss, log(1 + e), and its derivative zero.
+            np.multiply(e, weight, out=e)
+            weight = None
+        p = e + 1.0
+        total = _sum_of_losses(e, p, weight)
+        np.divide(e, p, out=z)
+        np.multiply(z, target, out=z)
+        if weight is not None:
+            np.multiply(z, weight, out=z)
+        return total
+
+    def _careful(self, u: Floats, target: Floats, weight: Weight | None) -> float:
+        """Do the same for any u; e = e^-|u| never overflows. u is overwritten."""
+        e = np.exp(-np.abs(u))
+        # log(1 + e^u) = max(u, 0) + log(1 + e^-|u|)
+        losses = np.maximum(u, 0.0) + np.log1p(e)
+        derivative = np.where(u > 0, 1.0, e) / (1.0 + e) * target
+        if weight is not None:
+            losses *= weight
+            derivative *= weight
+        np.copyto(u, derivative)
+        return float(losses.sum())
+
+    def inverse_link(self, z: Floats) -> Floats:
+        """Return the probability of the second label, 1 / (1 + e^-z)."""
+        e = np.exp(-np.abs(z))
+        return np.asarray(np.where(z >= 0, 1.0, e) / (1.0 + e))
+
+
+def _sum_of_losses(e: Floats, p: Floats, weight: Weight | None) -> float:
+    """Return sum weight log(p), p = 1 + e: the logarithm of products, which costs a fifth."""
+    whole = e.size - e.size % _FACTORS
+    if weight is not None or not whole:
+        losses = np.log1p(e)
+        return float(losses.sum()) if weight is None else float(np.dot(losses, weight))
+    products = np.multiply.reduce(p[:whole].reshape(_FACTORS, -1), axis=0)
+    np.log(products, out=products)
+    total = float(products.sum())
+    if not total > _SMALL_MEAN * whole:
+        return float(np.log1p(e).sum())
+    return total + float(np.log1p(e[whole:]).sum())

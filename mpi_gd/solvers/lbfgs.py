@@ -1,0 +1,163 @@
+"""Limited-memory BFGS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mpi_gd.solvers.armijo import falls_enough
+from mpi_gd.solvers.search import next_step
+from mpi_gd.solvers.solver import Answer, Floats, Problem, Question, Solver, State, Step, diverged
+
+__all__ = ["Lbfgs"]
+
+# Slope at the accepted point, as a share of that at the iterate (Nocedal and Wright 2006, p. 34).
+_SLOPE_SHARE = 0.9
+_MOST_TRIALS = 30
+# Pairs of less curvature than this, beside the gradient's change, would spoil the matrix.
+_LEAST_CURVATURE = 1e-14
+
+
+@dataclass
+class _State(State):
+    """The iterate, the pairs, and the line search along `direction`."""
+
+    value: float
+    gradient: Floats
+    residual: float
+    moves: Floats
+    """(memory_length, n_params): s_k = u_(k+1) - u_k, in a ring."""
+    changes: Floats
+    """(memory_length, n_params): y_k = g_(k+1) - g_k."""
+    n_pairs: int
+    """Pairs ever stored since the memory was last cleared."""
+    first_step: float
+    direction: Floats
+    slope: float
+    trial: float
+    n_trials: int
+    low: Floats
+    """(3,): step, value and slope of the search's lower end."""
+    high: Floats
+    """(3,): the same of its upper end; the step is infinite while there is none."""
+
+
+@dataclass(frozen=True)
+class Lbfgs(Solver):
+    """u <- u - step * H grad F(u), H the BFGS matrix of the last pairs.
+
+    Two-loop recursion (Nocedal, "Updating Quasi-Newton Matrices with Limited Storage", Math.
+    Comp. 35(151), 1980); steps satisfy the weak Wolfe conditions, found by bracketing with cubic
+    interpolation. Step 1 is nearly always accepted, so that an iteration costs one gradient.
+    """
+
+    memory_length: int = 10
+    """Number of pairs of moves and gradient changes that are kept."""
+
+    memory = _State
+
+    def __post_init__(self) -> None:
+        if self.memory_length < 1:
+            raise ValueError(f"memory_length must be 1 or more, got {self.memory_length}")
+
+    def start(self, problem: Problem, u: Floats) -> _State:
+        """Begin at u with an empty memory."""
+        return _State(
+            u=u.copy(),
+            iteration=-1,
+            value=np.inf,
+            gradient=np.zeros_like(u),
+            residual=0.0,
+            moves=np.zeros((self.memory_length, u.size)),
+            changes=np.zeros((self.memory_length, u.size)),
+            n_pairs=0,
+            first_step=1.0 / problem.mean_curvature,
+            direction=np.zeros_like(u),
+            slope=0.0,
+            trial=0.0,
+            n_trials=0,
+            low=np.zeros(3),
+            high=np.zeros(3),
+        )
+
+    def ask(self, state: _State) -> Question:
+        """Ask at the trial point of the line search."""
+        return Question(state.u + state.trial * state.direction)
+
+    def tell(self, state: _State, answer: Answer) -> Step | None:
+        """Accept the trial point, or move an end of the bracket to it."""
+        if state.iteration < 0:
+            if not answer.is_finite:
+                raise diverged(state, answer, "rescale the columns or the target")
+            return self._accept(state, answer)
+        slope = float(np.dot(state.direction, answer.gradient))
+        is_low = answer.is_finite and falls_enough(
+            state.value, answer.value, state.trial, state.slope, slope
+        )
+        if is_low and slope >= _SLOPE_SHARE * state.slope:
+            return self._accept(state, answer)
+        (state.low if is_low else state.high)[:] = state.trial, answer.value, slope
+        state.n_trials += 1
+        state.trial = next_step(state.low, state.high)
+        if state.n_trials < _MOST_TRIALS:
+            return None
+        return self._give_up(state)
+
+    def _give_up(self, state: _State) -> Step | None:
+        """Drop the memory, or end where even the gradient leads nowhere."""
+        if state.n_pairs:
+            state.n_pairs = 0
+            self._aim(state)
+            return None
+        last = Answer(state.value, state.gradient, state.residual)
+        return Step(state.u, last, 0.0, "no step lowers the objective any more")
+
+    def _accept(self, state: _State, answer: Answer) -> Step:
+        """Move to the point that was asked about, remember the pair, and aim anew."""
+        used = state.trial
+        move = used * state.direction
+        change = answer.gradient - state.gradient
+        if float(np.dot(move, change)) > _LEAST_CURVATURE * float(np.dot(change, change)):
+            place = state.n_pairs % self.memory_length
+            state.moves[place], state.changes[place] = move, change
+            state.n_pairs += 1
+        state.u = state.u + move
+        state.value, state.gradient, state.residual = answer.value, answer.gradient, answer.residual
+        state.iteration += 1
+        self._aim(state)
+        return Step(state.u, answer, used)
+
+    def _aim(self, state: _State) -> None:
+        """Begin a line search from the iterate."""
+        state.direction = self._direction(state)
+        state.slope = float(np.dot(state.direction, state.gradient))
+        if not state.slope < 0 and state.n_pairs:
+            # Rounding has spoilt the matrix: begin again with the gradient.
+            state.n_pairs = 0
+            state.direction = -state.gradient
+            state.slope = -float(np.dot(state.gradient, state.gradient))
+        state.trial = 1.0 if state.n_pairs else state.first_step
+        state.n_trials = 0
+        state.low[:] = 0.0, state.value, state.slope
+        state.high[:] = np.inf, np.nan, np.nan
+
+    def _direction(self, state: _State) -> Floats:
+        """Return -H g by the two-loop recursion."""
+        q = -state.gradient
+        last = state.n_pairs
+        places = [k % self.memory_length for k in range(max(0, last - self.memory_length), last)]
+        shares = []
+        for k in reversed(places):
+            s, y = state.moves[k], state.changes[k]
+            curvature = float(np.dot(s, y))
+            share = float(np.dot(s, q)) / curvature
+            shares.append((k, share, curvature))
+            q -= share * y
+        if places:
+            y = state.changes[places[-1]]
+            # H_0 = s.y / y.y: the scale of the last pair (Nocedal and Wright 2006, eq. 7.20).
+            q *= shares[0][2] / float(np.dot(y, y))
+        for k, share, curvature in reversed(shares):
+            q += (share - float(np.dot(state.changes[k], q)) / curvature) * state.moves[k]
+        return q

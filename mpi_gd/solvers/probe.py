@@ -1,0 +1,79 @@
+"""The largest eigenvalue of the Hessian, asked for by gradients alone.
+
+Power iteration: v <- H v / |H v|, where H v = (grad F(t v) - grad F(0)) / t for a small t. At
+u = 0 the Hessian of the squared and of the logistic loss is at its largest, so what is found
+there bounds it everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mpi_gd.solvers.solver import Answer, Floats, Problem, Question, State
+
+__all__ = ["ProbedState", "ask_probe", "start_probe", "tell_probe"]
+
+# Length of the finite difference: in scaled coordinates rounding and curvature are both small.
+_LENGTH = 1e-3
+# Power iteration approaches the eigenvalue from below: the margin covers what is left.
+_MARGIN = 1.05
+_CHANGE = 0.01
+_MOST_PROBES = 30
+
+
+@dataclass
+class ProbedState(State):
+    """The state of a solver whose step is 1 / curvature unless the user gives one."""
+
+    step_size: float
+    """0 until it is known."""
+    n_probes: int
+    bound: float
+    found: float
+    direction: Floats
+    origin: Floats
+    """The gradient at 0."""
+
+
+def start_probe(problem: Problem, u: Floats, step: float) -> dict[str, object]:
+    """Return the fields of a ProbedState; a positive `step` is taken as it is."""
+    # Any vector that is orthogonal to nothing likely; the same on all ranks.
+    random = np.random.Generator(np.random.Philox(problem.n_params))
+    direction = random.standard_normal(problem.n_params)
+    return {
+        "u": u.copy(),
+        "iteration": -1,
+        "step_size": step,
+        "n_probes": 0,
+        "bound": problem.max_curvature,
+        "found": 0.0,
+        "direction": direction / np.sqrt(np.dot(direction, direction)),
+        "origin": np.zeros_like(u),
+    }
+
+
+def ask_probe(state: ProbedState) -> Question | None:
+    """Return the next question of the probe; None when the step is known."""
+    if state.step_size:
+        return None
+    return Question(state.direction * (_LENGTH if state.n_probes else 0.0))
+
+
+def tell_probe(state: ProbedState, answer: Answer) -> None:
+    """Take an answer; sets the step when the eigenvalue is known well enough."""
+    state.n_probes += 1
+    if state.n_probes == 1:
+        state.origin = answer.gradient.copy()
+        return
+    product = (answer.gradient - state.origin) / _LENGTH
+    length = float(np.sqrt(np.dot(product, product)))
+    if not 0 < length < np.inf:
+        # No curvature at all, or no number: the bound is what is left.
+        state.step_size = 1.0 / state.bound
+        return
+    if abs(length - state.found) <= _CHANGE * length or state.n_probes > _MOST_PROBES:
+        state.step_size = 1.0 / min(state.bound, _MARGIN * length)
+    state.direction = product / length
+    state.found = length
