@@ -1,0 +1,139 @@
+"""Sums over all ranks' tiles whose bits do not depend on who owns which tile.
+
+Floating-point addition is not associative, so a plain sum depends on the number of ranks. Here
+every term is split into two limbs, each a multiple of a unit that is agreed on beforehand, so
+small that all sums of limbs are exact in float64: then any order gives the same bits, and MPI's
+own SUM can add them. (Demmel and Nguyen, "Parallel Reproducible Summation", IEEE Transactions on
+Computers 64(7), 2015, sections 3 and 4: the extraction; here with the units fixed in advance, so
+that one Allreduce is enough.)
+
+For column j all terms are below 2^e_j in size. With n_tiles <= 2^k and h = min(50, 52 - k):
+
+    unit 1 = 2^(e - h)      hi = term rounded to unit 1       |sum of hi| <= 2^53 unit 1
+    unit 2 = unit 1 / 2^h   lo = term - hi rounded to unit 2  |sum of lo| <= 2^53 unit 2
+
+so the error of a sum of n terms is below n 2^(e - 2 h - 1): with 1,000 tiles 2^-74 of the largest
+possible term, where a plain sum keeps 2^-53. The exponents e only grow. They are agreed on by a
+MAX when a term is met that is too large; they belong to the state of the training, because the
+last bit of a result can depend on them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.comm.world import World
+
+__all__ = ["Reduction", "TileSum"]
+
+Floats = NDArray[np.float64]
+Reduction = Literal["exact", "fast"]
+
+# A new exponent leaves room for terms 2^8 times as large before the next agreement.
+_SPARE_BITS = 8
+_UNKNOWN = -(1 << 20)
+# Exponents for which the limbs' units and the extraction constants are normal numbers.
+_LOWEST, _HIGHEST = -800, 960
+# So many tiles are split at a time: they stay in the cache.
+_CHUNK = 64
+
+
+class TileSum:
+    """The sum of rows of `width` numbers, one row a tile, over the tiles of all ranks.
+
+    `extra` numbers travel in the same message. They are added plainly: each must be an integer
+    whose sum stays below 2^53, or come from one rank alone.
+    """
+
+    def __init__(
+        self, world: World, n_tiles: int, width: int, mode: Reduction = "exact", extra: int = 0
+    ) -> None:
+        """Plan the message; nothing is sent."""
+        self._world, self._mode = world, mode
+        self._bits = min(50, 52 - max(1, n_tiles - 1).bit_length())
+        self._width = width
+        limbs = 2 * width + 1 if mode == "exact" else width
+        self._message = np.zeros(limbs + extra)
+        self._hi, self._lo = self._message[:width], self._message[width : 2 * width]
+        self._overflow = self._message[2 * width : 2 * width + 1]
+        self._extra = self._message[limbs:]
+        self._scratch = np.empty((2, _CHUNK, width))
+        self._magic = np.empty((2, width))
+        self._limit = np.empty(width)
+        self.exponents: NDArray[np.int64] = np.full(width, _UNKNOWN, dtype=np.int64)
+        self.n_agreements = 0
+        """How often the exponents had to be agreed on: two more collectives each."""
+
+    def sum(self, partials: Floats, extra: Floats | None = None) -> Floats:
+        """Return the sum of all ranks' `partials` (n_local_tiles, width), (width,); collective.
+
+        `extra` is replaced by its sum. A column with a NaN or an infinity, or with a term of 2^960
+        or more, gives a sum that is not finite.
+        """
+        if self._mode == "fast":
+            np.add.reduce(partials, axis=0, out=self._hi)
+            self._reduce(extra)
+            return self._hi.copy()
+        if self.exponents[0] == _UNKNOWN:
+            self._agree(partials)
+        with np.errstate(invalid="ignore", over="ignore"):
+            self._split(partials)
+            self._reduce(extra)
+            if self._overflow[0]:
+                self._agree(partials)
+                self._split(np.where(np.abs(partials) < 2.0**_HIGHEST, partials, np.nan))
+                self._reduce(None)
+            return np.add(self._hi, self._lo)
+
+    def set_exponents(self, exponents: NDArray[np.int64]) -> None:
+        """Take exponents from a checkpoint."""
+        self.exponents[:] = exponents
+        unit = self.exponents - self._bits
+        # Adding and subtracting 1.5 * 2^52 units rounds to a multiple of the unit.
+        self._magic[0] = np.ldexp(1.5, unit + 52)
+        self._magic[1] = np.ldexp(1.5, unit - self._bits + 52)
+        self._limit[:] = np.ldexp(1.0, self.exponents)
+
+    def _reduce(self, extra: Floats | None) -> None:
+        """Send the message; put the sum of `extra` in its place."""
+        if extra is not None:
+            self._extra[:] = extra
+        self._world.allreduce_sum(self._message)
+        if extra is not None:
+            extra[:] = self._extra
+
+    def _split(self, partials: Floats) -> None:
+        """Put the local sums of both limbs into the message, and whether a term is too large."""
+        self._hi[:] = 0.0
+        self._lo[:] = 0.0
+        largest = np.zeros(self._width)
+        for first in range(0, len(partials), _CHUNK):
+            terms = partials[first : first + _CHUNK]
+            hi, lo = self._scratch[:, : len(terms)]
+            np.abs(terms, out=hi)
+            np.fmax(largest, np.fmax.reduce(hi, axis=0), out=largest)
+            np.add(terms, self._magic[0], out=hi)
+            np.subtract(hi, self._magic[0], out=hi)
+            np.subtract(terms, hi, out=lo)
+            np.add(lo, self._magic[1], out=lo)
+            np.subtract(lo, self._magic[1], out=lo)
+            self._hi += np.add.reduce(hi, axis=0)
+            self._lo += np.add.reduce(lo, axis=0)
+        self._overflow[0] = (largest > self._limit).any()
+
+    def _agree(self, partials: Floats) -> None:
+        """Raise the exponents of columns in which any rank has too large a term; collective."""
+        self.n_agreements += 1
+        size = np.abs(partials)
+        largest = np.where(np.isfinite(size), size, 0.0).max(axis=0, initial=0.0)
+        needed = np.frexp(largest)[1].astype(np.int64)
+        wanted = np.where(needed > self.exponents, needed + _SPARE_BITS, self.exponents)
+        exponents = np.where(largest > 0, wanted, self.exponents)
+        self._world.allreduce_max(exponents)
+        # A column of zeros says nothing of its size: guess that of the largest column.
+        known = exponents != _UNKNOWN
+        guess = exponents[known].max() if known.any() else 0
+        self.set_exponents(np.clip(np.where(known, exponents, guess), _LOWEST, _HIGHEST))

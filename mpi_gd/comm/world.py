@@ -1,0 +1,107 @@
+"""The ranks of a program, and how they agree on errors.
+
+MPI has no exceptions: a rank that raises leaves the others waiting for ever. So local work that
+can fail for a reason the user can mend stands in a `phase`, at whose end all ranks raise the error
+of one. Everything else that is raised is a defect, and ends the program by an abort.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd import errors
+from mpi_gd.errors import FileError, MpiGdError
+
+__all__ = ["World"]
+
+
+class World(ABC):
+    """A group of ranks that run the same program; all methods but `phase`'s body are collective."""
+
+    rank: int
+    size: int
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this rank does the input, output and logging."""
+        return self.rank == 0
+
+    @abstractmethod
+    def allreduce_sum(self, buffer: NDArray[Any]) -> None:
+        """Replace `buffer` (float64 or int64) by its sum over the ranks, in place."""
+
+    @abstractmethod
+    def allreduce_max(self, buffer: NDArray[Any]) -> None:
+        """Replace `buffer` (float64 or int64) by its maximum over the ranks, in place."""
+
+    @abstractmethod
+    def bcast_bytes(self, data: bytes | None) -> bytes:
+        """Return the bytes that the root gives."""
+
+    def bcast_text(self, text: str | None) -> str:
+        """Return the text that the root gives."""
+        return self.bcast_bytes(None if text is None else text.encode("utf-8")).decode("utf-8")
+
+    @abstractmethod
+    def gather_small(self, text: str) -> list[str]:
+        """Return every rank's short text, by rank."""
+
+    @abstractmethod
+    def alltoallv(self, pieces: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Send piece i, of one dimension, to rank i; return what came, by rank."""
+
+    @contextmanager
+    def phase(self, what: str) -> Iterator[None]:
+        """Do local work that may fail; if it fails anywhere, raise the same error on all ranks.
+
+        The body must call nothing collective. An error of the user (MpiGdError, OSError, memory)
+        is agreed on; any other exception passes, since it is for the abort.
+        """
+        failure: MpiGdError | None = None
+        try:
+            yield
+        except (MpiGdError, OSError, MemoryError) as error:
+            failure = _as_users_error(error, what)
+        failed = np.array([1 if failure else 0], dtype=np.int64)
+        self.allreduce_max(failed)
+        if failed[0]:
+            raise _lowest(self.gather_small(_packed(failure))) from failure
+
+
+def _as_users_error(error: Exception, what: str) -> MpiGdError:
+    """Return an error that can be reported in one line."""
+    if isinstance(error, MpiGdError):
+        return error
+    if isinstance(error, MemoryError):
+        return FileError(
+            f"{what}: not enough memory on this rank ({error}); use more ranks on more hosts, "
+            'or dtype = "float32"'
+        )
+    return FileError(f"{what}: {error} (check the file system)")
+
+
+def _packed(error: MpiGdError | None) -> str:
+    """Return the error as text: the most special class that mpi_gd.errors has, and the message."""
+    if error is None:
+        return ""
+    kind = next(base.__name__ for base in type(error).__mro__ if base.__name__ in errors.__all__)
+    return json.dumps([kind, str(error)])
+
+
+def _lowest(packed: list[str]) -> MpiGdError:
+    """Return the lowest failing rank's error; name the rank unless all failed alike."""
+    failing = [rank for rank, text in enumerate(packed) if text]
+    first = failing[0]
+    kind, message = json.loads(packed[first])
+    if len(set(packed)) > 1:
+        others = f" (and {len(failing) - 1} more ranks)" if len(failing) > 1 else ""
+        message = f"rank {first}{others}: {message}"
+    error: MpiGdError = getattr(errors, kind)(message)
+    return error

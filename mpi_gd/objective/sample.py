@@ -1,0 +1,108 @@
+"""Minibatches: which rows belong to a batch, from the seed and the batch's number alone.
+
+The tiles are divided into as many strata as a batch has lanes; a batch takes one chunk of
+consecutive rows from each stratum, in a random order that is drawn anew for every epoch. So each
+row is in one batch of an epoch, a batch touches few places of the memory, and every rank finds its
+own part of it without a message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.data.grid import RowGrid
+
+__all__ = ["BatchPlan", "BatchRows"]
+
+# A chunk has at least so many rows, for the sake of the matrix product, and a batch at most so
+# many lanes.
+_LEAST_CHUNK = 16
+_MOST_LANES = 64
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """How the row grid is divided for batches of `size` rows."""
+
+    grid: RowGrid
+    size: int
+
+    @property
+    def n_lanes(self) -> int:
+        """Return the number of strata, and of chunks in a batch."""
+        chunk = max(_LEAST_CHUNK, -(-self.size // _MOST_LANES))
+        return max(1, min(self.size // chunk, self.grid.n_tiles))
+
+    @property
+    def chunk_rows(self) -> int:
+        """Return the rows of a chunk."""
+        return min(max(1, self.size // self.n_lanes), self.grid.tile_rows)
+
+    def tiles_of(self, lane: int) -> tuple[int, int]:
+        """Return the first and one past the last tile of a stratum."""
+        n_tiles = self.grid.n_tiles
+        return n_tiles * lane // self.n_lanes, n_tiles * (lane + 1) // self.n_lanes
+
+    def n_chunks(self, lane: int) -> int:
+        """Return the number of chunks of a stratum; only the last tile of all is a shorter one."""
+        first, last = self.tiles_of(lane)
+        start, stop = self.grid.tile_bounds(last - 1)
+        return (last - first - 1) * self.chunks_of_tile + -(-(stop - start) // self.chunk_rows)
+
+    @property
+    def chunks_of_tile(self) -> int:
+        """Return the number of chunks of a whole tile."""
+        return -(-self.grid.tile_rows // self.chunk_rows)
+
+    @property
+    def n_batches(self) -> int:
+        """Return the number of batches of an epoch."""
+        return max(self.n_chunks(lane) for lane in range(self.n_lanes))
+
+
+class BatchRows:
+    """The rows of each batch that lie in a run of tiles."""
+
+    def __init__(self, plan: BatchPlan, seed: int, first_tile: int, last_tile: int) -> None:
+        """Find the strata that have rows here."""
+        self._plan, self._seed = plan, seed
+        self._tiles = first_tile, last_tile
+        self._n_batches = plan.n_batches
+        self._epoch = -1
+        self._orders: list[tuple[int, NDArray[np.int64]]] = []
+        self._lanes = [
+            lane
+            for lane in range(plan.n_lanes)
+            if plan.tiles_of(lane)[0] < last_tile and plan.tiles_of(lane)[1] > first_tile
+        ]
+
+    def of(self, number: int) -> list[tuple[int, int]]:
+        """Return the local rows [start, stop) of each chunk of batch `number`."""
+        epoch, place = divmod(number, self._n_batches)
+        if epoch != self._epoch:
+            self._draw(epoch)
+        plan, (first_tile, last_tile) = self._plan, self._tiles
+        tile_rows, per_tile = plan.grid.tile_rows, plan.chunks_of_tile
+        chunks = []
+        for stratum_first, order in self._orders:
+            if place >= len(order):
+                continue
+            offset, chunk = divmod(int(order[place]), per_tile)
+            tile = stratum_first + offset
+            if first_tile <= tile < last_tile:
+                start = (tile - first_tile) * tile_rows + chunk * plan.chunk_rows
+                end = plan.grid.tile_bounds(tile)[1] - first_tile * tile_rows
+                chunks.append((start, min(start + plan.chunk_rows, end)))
+        return chunks
+
+    def _draw(self, epoch: int) -> None:
+        """Draw the order of the chunks of each stratum."""
+        self._epoch = epoch
+        self._orders = []
+        for lane in self._lanes:
+            random = np.random.Generator(np.random.Philox(key=[self._seed, epoch << 32 | lane]))
+            order = random.permutation(self._plan.n_chunks(lane))
+            self._orders.append((self._plan.tiles_of(lane)[0], order))
