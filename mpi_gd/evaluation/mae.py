@@ -1,0 +1,29 @@
+"""The mean absolute error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.comm import World
+from mpi_gd.evaluation.metric import Metric, Rows
+from mpi_gd.losses import Loss
+
+__all__ = ["Mae"]
+
+
+@dataclass(frozen=True)
+class Mae(Metric):
+    """sum_i weight_i |y_i - prediction_i| / sum_i weight_i, in the target's unit."""
+
+    for_classifiers = False
+
+    def __call__(self, world: World, loss: Loss, rows: Rows) -> float:
+        """Return the mean absolute error."""
+
+        def absolute(tile: slice) -> NDArray[np.float64]:
+            return np.abs(rows.y[tile] - loss.inverse_link(rows.z[tile]))
+
+        return rows.mean(world, absolute)

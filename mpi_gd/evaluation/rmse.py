@@ -1,0 +1,30 @@
+"""The root of the mean squared error."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.comm import World
+from mpi_gd.evaluation.metric import Metric, Rows
+from mpi_gd.losses import Loss
+
+__all__ = ["Rmse"]
+
+
+@dataclass(frozen=True)
+class Rmse(Metric):
+    """sqrt(sum_i weight_i (y_i - prediction_i)^2 / sum_i weight_i), in the target's unit."""
+
+    for_classifiers = False
+
+    def __call__(self, world: World, loss: Loss, rows: Rows) -> float:
+        """Return the root mean squared error."""
+
+        def squared(tile: slice) -> NDArray[np.float64]:
+            return np.square(rows.y[tile] - loss.inverse_link(rows.z[tile]))
+
+        return math.sqrt(rows.mean(world, squared))

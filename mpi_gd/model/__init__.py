@@ -1,0 +1,6 @@
+"""A trained model: what it predicts, and its file."""
+
+from mpi_gd.model.file import FORMAT_VERSION, load_model, save_model
+from mpi_gd.model.model import Model
+
+__all__ = ["FORMAT_VERSION", "Model", "load_model", "save_model"]

@@ -1,0 +1,128 @@
+"""A model's file.
+
+It is an archive (mpi_gd.archive) of the arrays `coef` (d,) and `intercept` () and a JSON document
+with the loss, the column names, the labels and what the training run recorded. It holds nothing
+that depends on the number of ranks, the host, the time or a folder, so the same training gives the
+same bytes anywhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.archive import ArchiveError, pack, unpack
+from mpi_gd.errors import ModelError
+from mpi_gd.files import write_atomically
+from mpi_gd.losses import LOSSES, Loss
+from mpi_gd.model.model import Model
+
+__all__ = ["FORMAT_VERSION", "load_model", "save_model"]
+
+FORMAT_VERSION = 1
+_FORMAT = "mpi_gd model"
+
+
+def save_model(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write `model` to `path`, whole or not at all; the same model gives the same bytes.
+
+    Raises FileError when it cannot be written, ModelError when its metadata are not JSON.
+    """
+    document = {
+        "format": _FORMAT,
+        "format_version": FORMAT_VERSION,
+        "loss": {"kind": _kind_of(model.loss), **dataclasses.asdict(model.loss)},
+        "columns": list(model.columns),
+        "target_name": model.target_name,
+        "classes": None if model.classes is None else list(model.classes),
+        "metadata": model.metadata,
+    }
+    try:
+        data = pack({"coef": model.coef, "intercept": np.array(float(model.intercept))}, document)
+    except ArchiveError as error:
+        raise ModelError(f"{Path(path)}: cannot write the model: {error}") from error
+    write_atomically(path, data)
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """Read a model that `save_model` wrote.
+
+    Raises FileError when the file cannot be read; ModelError when it is cut, changed, of another
+    format version, or no model.
+    """
+    try:
+        arrays, document = unpack(path)
+        return _from_parts(arrays, document)
+    except (ArchiveError, ModelError) as error:
+        raise ModelError(
+            f"{Path(path)}: not a usable model: {error} (copy it again, or train it again)"
+        ) from error
+
+
+def _from_parts(arrays: dict[str, NDArray[Any]], document: dict[str, Any]) -> Model:
+    """Build the model from an archive's content. Raises ModelError."""
+    if document.get("format") != _FORMAT:
+        raise ModelError(f"it says {document.get('format')!r:.60}, expected {_FORMAT!r}")
+    version = document.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"its format version is {version!r:.60}, this mpi_gd reads {FORMAT_VERSION}; "
+            "use the mpi_gd that wrote it, or a newer one"
+        )
+    coef, intercept = arrays.get("coef"), arrays.get("intercept")
+    if coef is None or intercept is None or intercept.shape != () or intercept.dtype != np.float64:
+        raise ModelError("the arrays coef (d,) and intercept () are not both there")
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict):
+        raise ModelError(f"metadata: got {metadata!r:.60}, expected an object")
+    return Model(
+        coef=coef,
+        intercept=float(intercept),
+        loss=_loss_from(document.get("loss")),
+        columns=_texts("columns", document.get("columns")),
+        target_name=_texts("target_name", [document.get("target_name")])[0],
+        classes=_pair(document.get("classes")),
+        metadata=metadata,
+    )
+
+
+def _kind_of(loss: Loss) -> str:
+    """Return the registry's name of the loss. Raises ModelError when it has none."""
+    for kind, cls in LOSSES.items():
+        if type(loss) is cls:
+            return kind
+    raise ModelError(f"loss {type(loss).__name__} is not in LOSSES; register it to save models")
+
+
+def _loss_from(document: object) -> Loss:
+    """Rebuild the loss from its kind and its fields. Raises ModelError."""
+    fields = dict(document) if isinstance(document, dict) else {}
+    kind = fields.pop("kind", None)
+    if not isinstance(kind, str) or kind not in LOSSES:
+        raise ModelError(f"its loss is {kind!r:.60}, this mpi_gd knows {', '.join(LOSSES)}")
+    try:
+        return LOSSES[kind](**fields)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"its loss {kind!r} cannot be built: {error}") from error
+
+
+def _texts(name: str, value: object) -> tuple[str, ...]:
+    """Return a list of texts as a tuple. Raises ModelError."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ModelError(f"{name}: got {value!r:.60}, expected text")
+    return tuple(value)
+
+
+def _pair(value: object) -> tuple[str, str] | None:
+    """Return the two labels, or None. Raises ModelError."""
+    if value is None:
+        return None
+    texts = _texts("classes", value)
+    if len(texts) != 2:
+        raise ModelError(f"classes: got {len(texts)} labels, expected 2")
+    return texts[0], texts[1]

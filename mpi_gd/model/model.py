@@ -1,0 +1,128 @@
+"""The linear model itself, apart from its file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.errors import ModelError
+from mpi_gd.losses import Loss
+from mpi_gd.model.labels import as_labels
+
+__all__ = ["Model"]
+
+# A block of rows in float64 that stays in the cache between its conversion and its product.
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A linear predictor z = X @ coef + intercept and the loss it was trained with.
+
+    Raises ModelError when the parts do not fit together or a coefficient is not finite.
+    """
+
+    coef: NDArray[np.float64]
+    """(d,), on the scale of the data as they were read."""
+    intercept: float
+    loss: Loss
+    columns: tuple[str, ...]
+    """The d features' names, in the order of `coef`."""
+    target_name: str = "y"
+    classes: tuple[str, str] | None = None
+    """A classifier's two labels as text; the second is the one whose probability is predicted."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What the training run recorded, as JSON."""
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit together."""
+        coef, classes = np.asarray(self.coef), self.classes
+        if coef.ndim != 1 or coef.dtype != np.float64:
+            raise ModelError(f"coef: got {coef.dtype} of shape {coef.shape}, expected float64 (d,)")
+        if len(self.columns) != coef.size:
+            raise ModelError(f"got {len(self.columns)} column names for {coef.size} coefficients")
+        if not (np.isfinite(coef).all() and np.isfinite(self.intercept)):
+            raise ModelError("a coefficient is not a finite number: the training has diverged")
+        if (classes is not None) != self.loss.is_classifier:
+            expected = "two labels" if self.loss.is_classifier else "no labels"
+            raise ModelError(f"classes: got {classes!r}, expected {expected} with this loss")
+        if classes is not None and (len(classes) != 2 or classes[0] == classes[1]):
+            raise ModelError(f"classes: got {classes!r}, expected two different labels")
+
+    @property
+    def n_features(self) -> int:
+        """Return d, the number of coefficients without the intercept."""
+        return int(self.coef.size)
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """Return the two labels, (2,): int64 or float64 if they are numbers, else text."""
+        if self.classes is None:
+            raise ModelError("this model predicts numbers and has no labels")
+        return as_labels(self.classes)
+
+    def decision(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Return z = X @ coef + intercept, (n,), for X (n, d) of any number type.
+
+        X is converted block by block, so memory beyond z stays at about 1 MiB. The bits of z
+        depend on where X begins: give whole tiles of the row grid to have the same bits anywhere.
+        Raises ModelError for another number of columns and for a value that is not finite.
+        """
+        x = self._checked(x)
+        z = np.empty(len(x))
+        # Multiples of 8 rows keep the matrix product's own blocks whole.
+        step = max(8, _BLOCK_BYTES // (8 * max(1, self.n_features)) // 8 * 8)
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below, with the row
+            for start in range(0, len(x), step):
+                block = np.asarray(x[start : start + step], dtype=np.float64, order="C")
+                np.dot(block, self.coef, out=z[start : start + step])
+            z += self.intercept
+        # A NaN or an infinity in a row of X always shows in its z (infinity times 0 is NaN).
+        finite = np.isfinite(z)
+        if not finite.all():
+            raise ModelError(self._not_finite(x, int(np.argmin(finite))))
+        return z
+
+    def predict(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Return the predicted labels or values, (n,), for X (n, d). Raises as `decision` does."""
+        return self.predict_from_decision(self.decision(x))
+
+    def predict_from_decision(self, z: NDArray[np.float64]) -> NDArray[Any]:
+        """Return labels, the second one where z > 0, or values, (n,), for z (n,)."""
+        if self.loss.is_classifier:
+            return self.labels[(z > 0).astype(np.intp)]
+        return np.asarray(self.loss.inverse_link(z))
+
+    def predict_proba(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the probabilities of the two labels, (n, 2), for X (n, d).
+
+        Raises as `decision` does, and ModelError when the model predicts numbers.
+        """
+        if not self.loss.is_classifier:
+            raise ModelError("this model predicts numbers and has no probabilities; use predict")
+        second = np.asarray(self.loss.inverse_link(self.decision(x)))
+        return np.column_stack([1.0 - second, second])
+
+    def _checked(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Return X as an array if it has the model's columns and holds numbers."""
+        x = np.asarray(x)
+        if x.ndim != 2 or x.shape[1] != self.n_features:
+            names = ", ".join(self.columns[:5]) + (", ..." if self.n_features > 5 else "")
+            raise ModelError(
+                f"got X of shape {x.shape}, expected (n, {self.n_features}): "
+                f"the model was trained on the columns {names or '(none)'}"
+            )
+        if x.dtype.kind not in "biuf":
+            raise ModelError(f"got X of dtype {x.dtype}, expected numbers")
+        return x
+
+    def _not_finite(self, x: NDArray[Any], row: int) -> str:
+        """Say what is wrong with row `row` of X (n, d), whose z is not finite."""
+        bad = np.flatnonzero(~np.isfinite(x[row].astype(np.float64)))
+        what = "gives a sum that overflows"
+        if bad.size:
+            what = f"holds {x[row, bad[0]]} in column {self.columns[bad[0]]!r}"
+        return f"row {row} of X {what}; expected finite numbers (repair or remove the row)"
