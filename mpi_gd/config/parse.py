@@ -1,0 +1,47 @@
+"""Parse a job file, or the changes to one, into dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+
+from mpi_gd.config.build import Builder
+from mpi_gd.config.job import Job
+from mpi_gd.config.lines import load
+from mpi_gd.config.overrides import apply_overrides, parse_override
+from mpi_gd.config.schema import keys_of
+from mpi_gd.data.spec import DataSpec
+
+__all__ = ["change_data", "parse_job"]
+
+
+def parse_job(text: str, name: str = "job.toml", overrides: Iterable[str] = ()) -> Job:
+    """Parse the text of a job file, changed by overrides such as "solver.step=0.1".
+
+    Raises JobError, beginning with "name:line:" or "--set override:", for TOML that is none, an
+    unknown key, table or kind, a value of a wrong type or out of its range.
+    """
+    text = text.removeprefix("\ufeff")
+    changes = [parse_override(item) for item in overrides]
+    document = load(text, name)
+    apply_overrides(document, changes, keys_of(Job))
+    return Builder(Job, text, name, changes).build(document)
+
+
+@dataclass(frozen=True)
+class _DataOnly:
+    """A job of the table [data] alone."""
+
+    data: DataSpec
+
+
+def change_data(spec: DataSpec, overrides: Iterable[str]) -> DataSpec:
+    """Change how data are read by overrides such as "header=no"; raises JobError as above."""
+    changes = [parse_override(item) for item in overrides]
+    changes = [
+        replace(change, path=("data", *change.path)) if len(change.path) == 1 else change
+        for change in changes
+    ]
+    document = {"data": asdict(spec)}
+    apply_overrides(document, changes, {})
+    return Builder(_DataOnly, "", "--set", changes).build(document).data

@@ -1,0 +1,171 @@
+"""What can be asked for on the command line: one dataclass a command, one field an argument.
+
+A field's metadata is what the command line makes an argument of: `help`, the `group` it is listed
+in, `metavar` for what stands in place of a value, and `flag` where that is not --NAME; a field
+with an empty flag is given by position. `command` names the class's command and its module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+__all__ = ["BenchOptions", "EvaluateOptions", "Options", "PredictOptions", "TrainOptions"]
+
+_MODEL = {"flag": "", "metavar": "MODEL", "group": "input", "help": "a model.npz of a run's folder"}
+_DATA = {"flag": "", "metavar": "DATA", "group": "input", "help": "a .csv, .npy or .npz file"}
+_SET_DATA = {
+    "flag": "--set",
+    "metavar": "KEY=VALUE",
+    "group": "input",
+    "help": "how to read the data, as in header=no: a key of a job's table [data]; may come "
+    "several times",
+}
+_JSON = {"group": "output", "help": "print JSON instead of a table"}
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Train a model as a job file says."""
+
+    command: ClassVar[str] = "train"
+    examples: ClassVar[str] = """\
+  mpirun -n 8 python -m mpi_gd train JOB.toml
+  mpirun -n 8 python -m mpi_gd train JOB.toml --set solver.kind=gd --set solver.step=0.1
+  mpirun -n 4 python -m mpi_gd train JOB.toml --resume
+  python -m mpi_gd train JOB.toml --set data.path=more.csv --check
+"""
+
+    job: str = field(
+        default="",
+        metadata={
+            "flag": "",
+            "metavar": "JOB.toml",
+            "group": "the job",
+            "help": "the job file; without one: the job that the package carries",
+        },
+    )
+    overrides: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "flag": "--set",
+            "metavar": "KEY=VALUE",
+            "group": "the job",
+            "help": "change a key of the job, as in solver.step=0.1; may come several times",
+        },
+    )
+    out: str = field(
+        default="",
+        metadata={
+            "metavar": "FOLDER",
+            "group": "the run",
+            "help": "the run's folder (default: runs/NAME by the job's name, or runs/NAME-2 ...)",
+        },
+    )
+    resume: bool = field(
+        default=False,
+        metadata={
+            "group": "the run",
+            "help": "go on from the newest checkpoint in the folder, on any number of ranks",
+        },
+    )
+    check: bool = field(
+        default=False,
+        metadata={"group": "the run", "help": "read and check the job and its data, then stop"},
+    )
+    force: bool = field(
+        default=False,
+        metadata={"group": "the run", "help": "replace the run that is in the folder"},
+    )
+    progress: Literal["auto", "live", "lines", "none"] = field(
+        default="auto",
+        metadata={
+            "group": "the run",
+            "help": 'a live line, log lines or nothing; "auto" is live on a terminal, else lines '
+            "(default: auto)",
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.resume and self.force:
+            raise ValueError("got --resume and --force, expected one: go on with a run or replace")
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Write a model's predictions for a data file, a line for each row."""
+
+    command: ClassVar[str] = "predict"
+    examples: ClassVar[str] = """\
+  python -m mpi_gd predict runs/train/model.npz new.csv
+  mpirun -n 8 python -m mpi_gd predict model.npz new.csv --set header=no --out new-y.csv
+"""
+
+    model: str = field(metadata=_MODEL)
+    data: str = field(metadata=_DATA)
+    out: str = field(
+        default="predictions.csv",
+        metadata={
+            "metavar": "FILE",
+            "group": "output",
+            "help": "the CSV file to write (default: predictions.csv)",
+        },
+    )
+    overrides: tuple[str, ...] = field(default=(), metadata=_SET_DATA)
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Score a model on a data file that has the target."""
+
+    command: ClassVar[str] = "evaluate"
+    examples: ClassVar[str] = """\
+  python -m mpi_gd evaluate runs/train/model.npz test.csv
+  mpirun -n 8 python -m mpi_gd evaluate model.npz test.csv --json
+"""
+
+    model: str = field(metadata=_MODEL)
+    data: str = field(metadata=_DATA)
+    overrides: tuple[str, ...] = field(default=(), metadata=_SET_DATA)
+    json: bool = field(default=False, metadata=_JSON)
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """Measure this machine and the program on random data."""
+
+    command: ClassVar[str] = "bench"
+    examples: ClassVar[str] = """\
+  mpirun -n 2 python -m mpi_gd bench
+  mpirun -n 2 python -m mpi_gd bench --rows 4000000 --columns 30 --dtype float32
+"""
+
+    rows: int = field(
+        default=2_000_000,
+        metadata={"metavar": "N", "group": "the data", "help": "rows in all (default: 2000000)"},
+    )
+    columns: int = field(
+        default=100,
+        metadata={"metavar": "N", "group": "the data", "help": "columns (default: 100)"},
+    )
+    dtype: Literal["float64", "float32"] = field(
+        default="float64",
+        metadata={"group": "the data", "help": "type of the numbers (default: float64)"},
+    )
+    loss: str = field(
+        default="logistic",
+        metadata={"metavar": "KIND", "group": "the data", "help": "the loss (default: logistic)"},
+    )
+    repeat: int = field(
+        default=7,
+        metadata={"metavar": "N", "group": "output", "help": "times to measure (default: 7)"},
+    )
+    json: bool = field(default=False, metadata=_JSON)
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "columns", "repeat"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+
+
+Options = TrainOptions | PredictOptions | EvaluateOptions | BenchOptions
