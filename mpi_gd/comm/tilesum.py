@@ -122,7 +122,7 @@ class TileSum:
             np.subtract(lo, self._magic[1], out=lo)
             self._hi += np.add.reduce(hi, axis=0)
             self._lo += np.add.reduce(lo, axis=0)
-        self._overflow[0] = (largest > self._limit).any()
+        self._overflow[0] = np.logical_or.reduce(largest > self._limit)
 
     def _agree(self, partials: Floats) -> None:
         """Raise the exponents of columns in which any rank has too large a term; collective."""

@@ -58,10 +58,11 @@ class World(ABC):
         """Send piece i, of one dimension, to rank i; return what came, by rank."""
 
     @contextmanager
-    def phase(self, what: str) -> Iterator[None]:
+    def phase(self, what: str, *, by_root: bool = False) -> Iterator[None]:
         """Do local work that may fail; if it fails anywhere, raise the same error on all ranks.
 
-        The body must call nothing collective. An error of the user (MpiGdError, OSError, memory)
+        The error names the rank, unless all fail alike or the work is done `by_root` alone. The
+        body must call nothing collective. An error of the user (MpiGdError, OSError, memory)
         is agreed on; any other exception passes, since it is for the abort.
         """
         failure: MpiGdError | None = None
@@ -72,7 +73,7 @@ class World(ABC):
         failed = np.array([1 if failure else 0], dtype=np.int64)
         self.allreduce_max(failed)
         if failed[0]:
-            raise _lowest(self.gather_small(_packed(failure))) from failure
+            raise _lowest(self.gather_small(_packed(failure)), by_root) from failure
 
 
 def _as_users_error(error: Exception, what: str) -> MpiGdError:
@@ -95,12 +96,12 @@ def _packed(error: MpiGdError | None) -> str:
     return json.dumps([kind, str(error)])
 
 
-def _lowest(packed: list[str]) -> MpiGdError:
-    """Return the lowest failing rank's error; name the rank unless all failed alike."""
+def _lowest(packed: list[str], by_root: bool) -> MpiGdError:
+    """Return the lowest failing rank's error; name the rank unless that says nothing."""
     failing = [rank for rank, text in enumerate(packed) if text]
     first = failing[0]
     kind, message = json.loads(packed[first])
-    if len(set(packed)) > 1:
+    if len(set(packed)) > 1 and not by_root:
         others = f" (and {len(failing) - 1} more ranks)" if len(failing) > 1 else ""
         message = f"rank {first}{others}: {message}"
     error: MpiGdError = getattr(errors, kind)(message)

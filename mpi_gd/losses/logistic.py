@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,6 @@ __all__ = ["Logistic"]
 
 # So many factors 1 + e^u are multiplied before one logarithm is taken of them all.
 _FACTORS = 16
-# Factors up to e^40 cannot overflow a product of 16: e^640 < 1.8e308.
-_LARGEST = 40.0
 # Below this mean loss 1 + e^u rounds away too much of e^u: log1p keeps it.
 _SMALL_MEAN = 1e-3
 
@@ -40,9 +39,13 @@ class Logistic(Loss):
     def sum_and_derivative(self, z: Floats, target: Floats, weight: Weight | None) -> float:
         """Return sum weight log(1 + e^u); z becomes weight target e^u / (1 + e^u)."""
         u = np.multiply(z, target, out=z)
-        # A NaN compares false and takes the careful way, where it stays one.
-        if not u.size or not float(u.max()) <= _LARGEST:
-            return self._careful(u, target, weight)
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = self._fast(u, target, weight)
+            # Not finite: e^u has overflowed somewhere, or u, which is still there, is NaN.
+            return total if math.isfinite(total) else self._careful(u, target, weight)
+
+    def _fast(self, u: Floats, target: Floats, weight: Weight | None) -> float:
+        """Do it for u of usual size; leave u as it is where the sum is not finite."""
         e = np.exp(u)
         if weight is not None and weight.dtype == bool:
             # e = 0 makes both the loss, log(1 + e), and its derivative zero.
@@ -50,10 +53,11 @@ class Logistic(Loss):
             weight = None
         p = e + 1.0
         total = _sum_of_losses(e, p, weight)
-        np.divide(e, p, out=z)
-        np.multiply(z, target, out=z)
-        if weight is not None:
-            np.multiply(z, weight, out=z)
+        if math.isfinite(total):
+            np.divide(e, p, out=u)
+            np.multiply(u, target, out=u)
+            if weight is not None:
+                np.multiply(u, weight, out=u)
         return total
 
     def _careful(self, u: Floats, target: Floats, weight: Weight | None) -> float:
@@ -79,10 +83,10 @@ def _sum_of_losses(e: Floats, p: Floats, weight: Weight | None) -> float:
     whole = e.size - e.size % _FACTORS
     if weight is not None or not whole:
         losses = np.log1p(e)
-        return float(losses.sum()) if weight is None else float(np.dot(losses, weight))
+        return float(np.add.reduce(losses) if weight is None else np.dot(losses, weight))
     products = np.multiply.reduce(p[:whole].reshape(_FACTORS, -1), axis=0)
     np.log(products, out=products)
-    total = float(products.sum())
+    total = float(np.add.reduce(products))
     if not total > _SMALL_MEAN * whole:
-        return float(np.log1p(e).sum())
-    return total + float(np.log1p(e[whole:]).sum())
+        return float(np.add.reduce(np.log1p(e)))
+    return total + float(np.add.reduce(np.log1p(e[whole:]))) if whole < e.size else total

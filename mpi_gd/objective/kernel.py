@@ -30,6 +30,7 @@ class Kernel:
         self._rows, self._loss, self._shift = rows, loss, shift
         n_rows, n_features = rows.grid.block_rows, rows.x.shape[1]
         self.width = n_features + N_SUMS
+        self._tiles = list(rows.tiles())
         self._z = np.empty(n_rows)
         self._sum = np.empty(n_features)
         is_copied = shift is not None or rows.x.dtype != np.float64
@@ -38,7 +39,7 @@ class Kernel:
 
     def tiles(self, w: Floats, b: float, out: Floats) -> None:
         """Put each tile's sums into a row of `out` (n_tiles, width)."""
-        for (start, stop), sums in zip(self._rows.tiles(), out, strict=True):
+        for (start, stop), sums in zip(self._tiles, out, strict=True):
             self.rows(start, stop, w, b, sums)
 
     def rows(self, start: int, stop: int, w: Floats, b: float, sums: Floats) -> None:

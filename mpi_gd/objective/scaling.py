@@ -106,7 +106,9 @@ def find_scaling(
         return Scaling(zeros, ones, weight, False, ones, variance + np.square(mean))
     is_shifted = bool((np.abs(mean) > _FAR * deviation).any())
     factor = np.ones_like(deviation) if standardize else 1.0 / np.square(deviation)
-    return Scaling(mean, deviation, weight, is_shifted, factor, 1.0 - is_constant.astype(np.float64))
+    return Scaling(
+        mean, deviation, weight, is_shifted, factor, 1.0 - is_constant.astype(np.float64)
+    )
 
 
 def _require_finite(rows: Rows, columns: tuple[str, ...], locate: Callable[[int], str]) -> None:

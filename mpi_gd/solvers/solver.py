@@ -15,6 +15,7 @@ the columns have about the same scale.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ class Answer:
     @property
     def is_finite(self) -> bool:
         """Whether the value and the whole gradient are finite numbers."""
-        return bool(np.isfinite(self.value) and np.isfinite(self.gradient).all())
+        return math.isfinite(self.value) and bool(np.logical_and.reduce(np.isfinite(self.gradient)))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What the program does: one module a command, each with `run(world, options)`."""

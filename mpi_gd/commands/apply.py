@@ -1,0 +1,78 @@
+"""A model and the data it is applied to: what predict and evaluate have in common."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.comm import World
+from mpi_gd.commands.load import Loaded, load
+from mpi_gd.config import change_data, parse_job
+from mpi_gd.data import DataSpec
+from mpi_gd.errors import DataError
+from mpi_gd.model import Model, load_model
+from mpi_gd.objective import Rows
+from mpi_gd.objective.kernel import Kernel
+
+__all__ = ["load_data", "load_shared_model", "predictor", "require_columns"]
+
+
+def load_shared_model(world: World, path: str) -> Model:
+    """Read the model on every rank; collective, the same error on all ranks."""
+    with world.phase("reading the model"):
+        return load_model(path)
+
+
+def load_data(
+    world: World, model: Model, path: str, overrides: tuple[str, ...], *, labelled: bool
+) -> Loaded:
+    """Read `path` as the model's training data were read, but for `overrides`; collective.
+
+    Raises on all ranks: FileError, DataError (also for other columns than the model's), JobError.
+    """
+    spec = DataSpec()
+    if "job" in model.metadata:
+        spec = parse_job(str(model.metadata["job"]), "the model's job").data
+    # With .npy the target was the name of another file, which does not come with this one.
+    is_pair = isinstance(spec.target, str) and spec.target.endswith(".npy")
+    spec = dataclasses.replace(
+        spec,
+        path=path,
+        format="auto",
+        test="",
+        test_fraction=0.0,
+        target="" if is_pair else spec.target,
+    )
+    data = load(world, change_data(spec, overrides), Path(), labelled=labelled)
+    require_columns(model, data)
+    return data
+
+
+def require_columns(model: Model, data: Loaded) -> None:
+    """Raise DataError, the same on all ranks, unless the data have the model's columns.
+
+    Columns without names of their own are taken by their order.
+    """
+    found, expected = data.source.columns, model.columns
+    if len(found) != len(expected):
+        raise DataError(
+            f"{data.source.locate(0)}: got {len(found)} features, expected {len(expected)} as in "
+            "training; give the same columns"
+        )
+    if found == tuple(f"x{j}" for j in range(len(found))):
+        return
+    for got, wanted in zip(found, expected, strict=True):
+        if got != wanted:
+            raise DataError(
+                f"{data.source.locate(0)}: got the column {got!r} where the training had "
+                f"{wanted!r}; give the same columns in the same order"
+            )
+
+
+def predictor(model: Model, data: Loaded) -> NDArray[np.float64]:
+    """Return z = X coef + intercept of the local rows, block by block of the row grid."""
+    rows = Rows(data.grid, data.first_tile, data.last_tile, data.x, np.empty(0))
+    return Kernel(rows, model.loss).predictor(model.coef, model.intercept)

@@ -1,0 +1,81 @@
+"""Read a data set together: every rank its own rows, and all agree on what it is."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.comm import World
+from mpi_gd.data import DataSpec, Source, open_source
+from mpi_gd.data.grid import RowGrid
+from mpi_gd.errors import DataError
+
+__all__ = ["Loaded", "load", "require_same"]
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """This rank's rows of a data set."""
+
+    source: Source
+    grid: RowGrid
+    first_tile: int
+    last_tile: int
+    start: int
+    """The global number of the first row."""
+    x: NDArray[Any]
+    """(n_rows, n_features) float64 or float32."""
+    y: NDArray[Any]
+    """(n_rows,) float64 or text, as in the file."""
+
+    @property
+    def tile_sizes(self) -> list[int]:
+        """Return the number of rows of each local tile."""
+        bounds = (self.grid.tile_bounds(tile) for tile in range(self.first_tile, self.last_tile))
+        return [stop - start for start, stop in bounds]
+
+
+def load(world: World, spec: DataSpec, base: Path, *, labelled: bool = True) -> Loaded:
+    """Open the file, divide its rows, and read this rank's; collective.
+
+    Raises on all ranks what one of them finds: FileError, DataError, JobError.
+    """
+    with world.phase(f"opening {spec.path}"):
+        source = open_source(spec, base, labelled=labelled)
+        print_of_data = source.fingerprint()
+    require_same(world, "the data", print_of_data)
+    with world.phase(f"scanning {spec.path}"):
+        survey = source.survey(world.rank, world.size)
+    world.allreduce_sum(survey)
+    with world.phase(f"scanning {spec.path}"):
+        source.settle(survey)
+        if source.n_samples == 0:
+            raise DataError(f"{base / spec.path}: there are no rows; check how it was made")
+    grid = RowGrid(source.n_samples, source.n_features, source.dtype.itemsize)
+    first, last = grid.tiles_of(world.rank, world.size)
+    start, stop = grid.rows_of(world.rank, world.size)
+    with world.phase(f"reading {spec.path}"):
+        x, y = source.read(start, stop)
+    return Loaded(source, grid, first, last, start, x, y)
+
+
+def require_same(world: World, what: str, mine: str) -> None:
+    """Raise DataError on all ranks, naming those that differ from the root; collective."""
+    digest = hashlib.sha256(mine.encode("utf-8", "surrogatepass")).hexdigest()
+    # Long texts are gathered only when they differ: there may be thousands of ranks.
+    digests = world.gather_small(digest)
+    if len(set(digests)) == 1:
+        return
+    texts = world.gather_small(mine)
+    differing = [rank for rank, text in enumerate(texts) if text != texts[0]]
+    ranks = ", ".join(str(rank) for rank in differing[:8])
+    more = f" and {len(differing) - 8} more" if len(differing) > 8 else ""
+    raise DataError(
+        f"rank {ranks}{more}: {what} differ from rank 0's: got {texts[differing[0]]}; expected "
+        f"{texts[0]}; give all ranks the same files and the same installation"
+    )

@@ -1,0 +1,91 @@
+"""Write a model's predictions for the rows of a data file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.comm import World
+from mpi_gd.commands.apply import load_data, load_shared_model, predictor
+from mpi_gd.commands.load import Loaded
+from mpi_gd.errors import DataError
+from mpi_gd.files import discard, publish, reserve, write_at
+from mpi_gd.model import Model
+from mpi_gd.options import PredictOptions
+
+__all__ = ["run"]
+
+
+def run(world: World, options: PredictOptions) -> int:
+    """Write a CSV file with a line a row, in the rows' order; collective. Return the exit code."""
+    model = load_shared_model(world, options.model)
+    data = load_data(world, model, options.data, options.overrides, labelled=False)
+    z = predictor(model, data)
+    with world.phase("predicting"):
+        _require_finite(z, data)
+        text = _lines(model, z)
+        if world.is_root:
+            text = _header(model) + text
+    _write_together(world, Path(options.out), text.encode("utf-8"))
+    if world.is_root:
+        print(f"{data.grid.n_samples:,} predictions are in {options.out}")
+    return 0
+
+
+def _require_finite(z: NDArray[np.float64], data: Loaded) -> None:
+    """Raise DataError for a row whose prediction is no number."""
+    bad = np.flatnonzero(~np.isfinite(z))
+    if bad.size:
+        raise DataError(
+            f"{data.source.locate(data.start + int(bad[0]))}: the prediction is not a finite "
+            "number; a feature of the row is missing, infinite or far too large"
+        )
+
+
+def _header(model: Model) -> str:
+    """Return the first line."""
+    if model.classes is None:
+        return "prediction\n"
+    return f"prediction,{_quoted('probability of ' + model.classes[1])}\n"
+
+
+def _lines(model: Model, z: NDArray[np.float64]) -> str:
+    """Return a line a row: the value; or the label and the probability of the second label."""
+    if model.classes is None:
+        return "".join(f"{value!r}\n" for value in model.predict_from_decision(z).tolist())
+    low, high = (_quoted(label) for label in model.classes)
+    probability = model.loss.inverse_link(z).tolist()
+    return "".join(
+        f"{high if second else low},{p!r}\n"
+        for second, p in zip((z > 0).tolist(), probability, strict=True)
+    )
+
+
+def _quoted(text: str) -> str:
+    """Return a cell of CSV, in quotes if it needs them."""
+    if any(character in text for character in ',"\n\r'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _write_together(world: World, path: Path, content: bytes) -> None:
+    """Write every rank's content into one file, by rank, whole or not at all; collective."""
+    sizes = [int(size) for size in world.gather_small(str(len(content)))]
+    temporary = ""
+    with world.phase(f"writing {path}", by_root=True):
+        if world.is_root:
+            temporary = str(reserve(path, sum(sizes)))
+    shared = Path(json.loads(world.bcast_text(json.dumps(temporary))))
+    try:
+        with world.phase(f"writing {path}"):
+            write_at(shared, sum(sizes[: world.rank]), content, path)
+        with world.phase(f"writing {path}", by_root=True):
+            if world.is_root:
+                publish(shared, path)
+    except BaseException:
+        if world.is_root:
+            discard(shared)
+        raise

@@ -1,0 +1,187 @@
+"""The lockstep loop: one question, one Allreduce, one answer, on all ranks alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.objective import Reply
+from mpi_gd.solvers import Question, Solver, Step
+
+__all__ = ["N_VOTES", "Ballot", "Ending", "Outcome", "Record", "train"]
+
+Floats = NDArray[np.float64]
+N_VOTES = 2
+_STOP, _SAVE = 0, 1
+
+
+class Ending(Enum):
+    """Why a training ended; the value is for people."""
+
+    CONVERGED = "converged"
+    SOLVER = "the solver is done"
+    MAX_ITER = "max_iter reached before tol"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One iteration: a line of metrics.jsonl."""
+
+    iteration: int
+    questions: int
+    """Questions, and so Allreduces, since the start."""
+    objective: float
+    gradient_norm: float
+    """Largest component of the gradient in the solver's coordinates."""
+    criterion: float
+    """The same divided by the root mean square of dloss/dz: what `stop.tol` is compared with."""
+    step: float
+    compute_seconds: float
+    """Mean over the ranks, of all questions of the iteration; so are the next two."""
+    communication_seconds: float
+    waiting_seconds: float
+    slowest_rank: int
+    elapsed_seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The last iterate, or None if there was none, and why it is the last."""
+
+    step: Step | None
+    ending: Ending
+    detail: str = ""
+
+
+class Answers(Protocol):
+    """What answers questions."""
+
+    def answer(self, question: Question, votes: Floats | None = None) -> Reply:
+        """Answer one question."""
+
+
+class Ballot:
+    """This rank's votes: to stop, because of a signal or the time, and to save a checkpoint."""
+
+    def __init__(
+        self,
+        is_root: bool,
+        stop_requested: Callable[[], bool],
+        max_seconds: float = 0.0,
+        save_seconds: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start the clocks; those of the root decide, 0 means never."""
+        self._is_root, self._requested, self._clock = is_root, stop_requested, clock
+        self._max_seconds, self._save_seconds = max_seconds, save_seconds
+        self._began = self._saved = clock()
+        self._votes = np.zeros(N_VOTES)
+
+    def cast(self) -> Floats:
+        """Return the votes (N_VOTES,) to send with the next question."""
+        self._votes[:] = 0.0
+        now = self._clock()
+        is_late = self._is_root and 0 < self._max_seconds <= now - self._began
+        self._votes[_STOP] = self._requested() or is_late
+        if self._is_root and 0 < self._save_seconds <= now - self._saved:
+            self._votes[_SAVE] = 1.0
+            self._saved = now
+        return self._votes
+
+
+def train(
+    objective: Answers,
+    solver: Solver,
+    state: Any,
+    *,
+    tol: float,
+    max_iter: int,
+    ballot: Ballot,
+    on_step: Callable[[Record], None],
+    on_save: Callable[[int, int], None],
+    save_every: int = 0,
+    questions: int = 0,
+) -> Outcome:
+    """Drive `solver` from `state` until an ending; collective.
+
+    `on_step` gets each iteration's record, `on_save` the number of iterations and of questions,
+    where the ranks have voted to save, and every `save_every` iterations. `questions` is what was
+    asked before a resume. All decisions are made from what was reduced, so all ranks make the same.
+    """
+    spent = _Spent()
+    while True:
+        reply = objective.answer(solver.ask(state), ballot.cast())
+        questions += 1
+        spent.add(reply)
+        step = solver.tell(state, reply.answer)
+        due = bool(reply.votes[_SAVE])
+        if step is not None:
+            record = spent.record(step, state.iteration, questions)
+            on_step(record)
+            ending = _ending(step, record, tol, max_iter)
+            if ending is not None:
+                return Outcome(step, ending, step.end)
+            due = due or bool(save_every and record.iteration % save_every == 0)
+        if reply.votes[_STOP]:
+            on_save(state.iteration, questions)
+            return Outcome(step, Ending.STOPPED)
+        if due:
+            on_save(state.iteration, questions)
+
+
+def _ending(step: Step, record: Record, tol: float, max_iter: int) -> Ending | None:
+    """Return why this iterate is the last, or None."""
+    if record.criterion <= tol:
+        return Ending.CONVERGED
+    if step.end:
+        return Ending.SOLVER
+    return Ending.MAX_ITER if record.iteration >= max_iter else None
+
+
+class _Spent:
+    """The seconds of the questions of one iteration."""
+
+    def __init__(self) -> None:
+        """Start the clock."""
+        self._began = time.perf_counter()
+        self._clear()
+
+    def _clear(self) -> None:
+        """Begin an iteration."""
+        self._compute: Floats | float = 0.0
+        self._communication = self._waiting = 0.0
+
+    def add(self, reply: Reply) -> None:
+        """Add a question. The root waits in the Allreduce until the slowest rank comes."""
+        compute = reply.compute
+        slowest = float(np.maximum.reduce(compute))
+        self._compute = self._compute + compute
+        self._waiting += slowest - float(np.add.reduce(compute)) / compute.size
+        self._communication += max(0.0, reply.reduce_seconds - (slowest - float(compute[0])))
+
+    def record(self, step: Step, iteration: int, questions: int) -> Record:
+        """Return the iteration's record, and begin the next one."""
+        compute = np.asarray(self._compute)
+        norm = float(np.maximum.reduce(np.abs(step.answer.gradient)))
+        record = Record(
+            iteration=iteration,
+            questions=questions,
+            objective=step.answer.value,
+            gradient_norm=norm,
+            criterion=norm / step.answer.residual if step.answer.residual else norm,
+            step=step.step_size,
+            compute_seconds=round(float(np.add.reduce(compute)) / compute.size, 9),
+            communication_seconds=round(self._communication, 9),
+            waiting_seconds=round(self._waiting, 9),
+            slowest_rank=int(compute.argmax()),
+            elapsed_seconds=round(time.perf_counter() - self._began, 6),
+        )
+        self._clear()
+        return record
