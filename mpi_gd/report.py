@@ -27,14 +27,13 @@ _WINDOW = 20
 class Report:
     """The root's account of a training; it opens `metrics` to append to."""
 
-    def __init__(self, metrics: Path, progress: Progress, n_samples: int, tol: float) -> None:
+    def __init__(self, metrics: Path, progress: Progress, tol: float) -> None:
         """Open the file, truncated by `keep_metrics` where a training goes on."""
         self._file: IO[str] = metrics.open("a", encoding="utf-8")
-        self._progress, self._n_samples, self._tol = progress, n_samples, tol
-        self._began = self._flushed = time.monotonic()
+        self._progress, self._tol = progress, tol
+        self._flushed = time.monotonic()
         self._shown = -math.inf
-        self._first_questions = -1
-        self._recent: deque[tuple[int, float]] = deque(maxlen=_WINDOW)
+        self._recent: deque[tuple[int, float, float]] = deque(maxlen=_WINDOW)
         self._is_line_open = False
 
     def say(self, text: str) -> None:
@@ -47,45 +46,42 @@ class Report:
         """Write an iteration's record; show it if the last one was long ago."""
         self._file.write(json.dumps(record) + "\n")
         now = time.monotonic()
-        if self._first_questions < 0:
-            self._first_questions = record["questions"] - 1
         if record["criterion"] > 0:
-            self._recent.append((record["iteration"], math.log(record["criterion"])))
+            self._recent.append((record["iteration"], math.log(record["criterion"]), now))
         if now - self._flushed > _FLUSH_SECONDS:
             self._file.flush()
             self._flushed = now
         pause = _LIVE_SECONDS if self._progress == "live" else _LINE_SECONDS
         if self._progress in ("live", "lines") and now - self._shown >= pause:
             self._shown = now
-            self._show(self._line(record, now))
+            self._show(self._line(record))
 
     def close(self, record: dict[str, Any] | None) -> None:
         """Show the last iteration and close the file."""
         if record is not None and self._progress in ("live", "lines"):
-            self._show(self._line(record, time.monotonic()))
+            self._show(self._line(record))
         self._end_line()
         self._file.close()
 
-    def _line(self, record: dict[str, Any], now: float) -> str:
+    def _line(self, record: dict[str, Any]) -> str:
         """Return an iteration in a line of under 100 characters."""
-        asked = record["questions"] - self._first_questions
-        rate = self._n_samples * asked / max(1e-9, now - self._began)
-        left = self._seconds_left(record, now)
+        rate = record["rows"] / max(1e-9, record["elapsed_seconds"])
+        left = self._seconds_left(record)
         return (
             f"{record['iteration']:6d}  objective {record['objective']:.10g}  "
             f"gradient {record['criterion']:.1e}  {_short(rate)} rows/s{left}"
         )
 
-    def _seconds_left(self, record: dict[str, Any], now: float) -> str:
+    def _seconds_left(self, record: dict[str, Any]) -> str:
         """Estimate the time until tol from the recent rate of convergence."""
         if len(self._recent) < 3 or self._tol <= 0 or record["criterion"] <= self._tol:
             return ""
-        (i0, log0), (i1, log1) = self._recent[0], self._recent[-1]
+        (i0, log0, t0), (i1, log1, t1) = self._recent[0], self._recent[-1]
         if log1 >= log0:
             return ""
         iterations = (log1 - math.log(self._tol)) * (i1 - i0) / (log0 - log1)
-        each = (now - self._began) / max(1, record["iteration"])
-        return f"  about {_duration(iterations * each)} left"
+        seconds = t1 - t0
+        return f"  about {_duration(iterations * seconds / (i1 - i0))} left"
 
     def _show(self, line: str) -> None:
         """Print a line, or write over the last one on a terminal."""

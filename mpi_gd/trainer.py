@@ -37,6 +37,8 @@ class Record:
     iteration: int
     questions: int
     """Questions, and so Allreduces, since the start."""
+    rows: int
+    """Rows read by all ranks, each as often as it was, since the start or the resume."""
     objective: float
     gradient_norm: float
     """Largest component of the gradient in the solver's coordinates."""
@@ -151,6 +153,7 @@ class _Spent:
     def __init__(self) -> None:
         """Start the clock."""
         self._began = time.perf_counter()
+        self._rows = 0
         self._clear()
 
     def _clear(self) -> None:
@@ -160,6 +163,7 @@ class _Spent:
 
     def add(self, reply: Reply) -> None:
         """Add a question. The root waits in the Allreduce until the slowest rank comes."""
+        self._rows += reply.n_rows
         compute = reply.compute
         slowest = float(np.maximum.reduce(compute))
         self._compute = self._compute + compute
@@ -173,6 +177,7 @@ class _Spent:
         record = Record(
             iteration=iteration,
             questions=questions,
+            rows=self._rows,
             objective=step.answer.value,
             gradient_norm=norm,
             criterion=norm / step.answer.residual if step.answer.residual else norm,

@@ -20,10 +20,13 @@ __all__ = ["MpiWorld", "abort_on_uncaught", "leave_together", "library_version",
 
 # Launchers tell a program their number of processes by these variables.
 _SIZE_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS")
-# A rank waits so many seconds times its number before it prints a traceback and aborts: when all
-# ranks raise, the first one's abort comes before the second one's print.
-_TURN_SECONDS = 0.05
-_LONGEST_TURN = 2.0
+# A rank waits so many seconds times its number before it prints a traceback: when all ranks raise,
+# the first one's word that it prints comes before.
+_TURN_SECONDS = 0.02
+_LONGEST_TURN = 1.0
+_ABORT_TAG = 911
+# After which a rank that leaves the printing to another aborts by itself.
+_ABORT_SECONDS = 5.0
 
 
 class MpiWorld(World):
@@ -65,6 +68,19 @@ class MpiWorld(World):
         """Begin a barrier; it completes when all ranks have begun it."""
         return self._comm.Ibarrier()
 
+    def announce_abort(self) -> bool:
+        """Tell the higher ranks that this one aborts; False if a lower one has told so before."""
+        deadline = time.monotonic() + min(_TURN_SECONDS * self.rank, _LONGEST_TURN)
+        while time.monotonic() < deadline:
+            # A message is seen only while one looks for it.
+            if self._comm.Iprobe(MPI.ANY_SOURCE, _ABORT_TAG):
+                return False
+            time.sleep(0.001)
+        for rank in range(self.rank + 1, self.size):
+            # Nothing but an envelope: it leaves at once, whatever the receiver is doing.
+            self._comm.Isend([None, 0, MPI.BYTE], rank, _ABORT_TAG)
+        return True
+
     def check_launcher(self) -> None:
         """Raise JobError if the launcher started several processes that MPI does not connect."""
         if self.size > 1:
@@ -86,11 +102,13 @@ def library_version() -> str:
     return f"MPICH {lines[0]}" if version.startswith("MPICH") else lines[0].split(",")[0]
 
 
-def abort_on_uncaught(world: World) -> None:
+def abort_on_uncaught(world: MpiWorld) -> None:
     """Let an exception that nothing caught be printed once, then end all ranks with status 1."""
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        time.sleep(min(_TURN_SECONDS * world.rank, _LONGEST_TURN))
+        if not world.announce_abort():
+            time.sleep(_ABORT_SECONDS)
+            stop_all(1)
         text = "".join(traceback.format_exception(kind, error, trace))
         sys.stderr.write(f"{text}mpi_gd: rank {world.rank}: a defect of mpi_gd; please report it\n")
         stop_all(1)

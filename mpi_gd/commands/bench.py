@@ -163,7 +163,7 @@ def _small(world: World, options: BenchOptions) -> dict[str, float]:
     solver = GradientDescent(step=1e-3)
     report = None
     if world.is_root:
-        report = Report(Path(os.devnull), "none", _SMALL_ROWS, 0.0)
+        report = Report(Path(os.devnull), "none", 0.0)
     state = solver.start(objective.problem, np.zeros(_SMALL_COLUMNS + 1))
     began = time.perf_counter()
     train(
@@ -191,4 +191,4 @@ our gradient          {f["exact_ms"]:9.1f} ms   {f["share_of_roof"]:.0%} of the 
 {f["speedup_over_naive"]:.2f} times the two-pass gradient's speed
 the same, fast sum    {f["fast_ms"]:9.1f} ms   the exact sum costs {f["price_of_exact_sum"]:.1%}
 Allreduce             {f["allreduce_us"]:9.1f} us
-iteration, 1000 x 10  {f["iteration_us"]:9.1f} us   with history, beside a real problem's arithmetic"""
+iteration, 1000 x 10  {f["iteration_us"]:9.1f} us   all of it, with history"""

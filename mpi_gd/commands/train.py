@@ -15,8 +15,8 @@ import numpy as np
 from mpi_gd import __version__, checkpoint, signals
 from mpi_gd.checkpoint import Checkpoint
 from mpi_gd.comm import World
-from mpi_gd.commands.folder import RunFolder, choose_folder
 from mpi_gd.commands.apply import require_columns
+from mpi_gd.commands.folder import RunFolder, choose_folder
 from mpi_gd.commands.load import load, require_same
 from mpi_gd.commands.score import format_scores, score, score_all
 from mpi_gd.commands.setup import Setup, set_up
@@ -69,19 +69,26 @@ def _read_job(world: World, path: Path, overrides: tuple[str, ...]) -> Job:
 def _write_job(world: World, folder: RunFolder, job: Job, base: Path) -> None:
     """Write the resolved job so that it runs from the run's folder as it did from its own."""
 
-    def absolute(path: str) -> str:
-        return str((base / path).resolve()) if path else path
-
-    is_pair = isinstance(job.data.target, str) and job.data.target.endswith(".npy")
-    data = dataclasses.replace(
-        job.data,
-        path=absolute(job.data.path),
-        test=absolute(job.data.test),
-        target=absolute(str(job.data.target)) if is_pair else job.data.target,
-    )
+    moved = _with_paths(job, lambda path: str((base / path).resolve()))
     with world.phase("writing the job", by_root=True):
         if world.is_root:
-            folder.write_text("job.toml", dump_job(dataclasses.replace(job, data=data)))
+            folder.write_text("job.toml", dump_job(moved))
+
+
+def _with_paths(job: Job, change: Callable[[str], str]) -> Job:
+    """Return the job with its files' paths changed."""
+    data = job.data
+    # With .npy files the target is a path too.
+    is_pair = isinstance(data.target, str) and data.target.endswith(".npy")
+    return dataclasses.replace(
+        job,
+        data=dataclasses.replace(
+            data,
+            path=change(data.path),
+            test=change(data.test) if data.test else "",
+            target=change(str(data.target)) if is_pair else data.target,
+        ),
+    )
 
 
 class _Report:
@@ -97,9 +104,7 @@ class _Report:
         with world.phase("opening the history", by_root=True):
             if world.is_root:
                 progress = choose_progress(options.progress)
-                self._report = Report(
-                    folder.metrics, progress, setup.data.grid.n_samples, setup.job.stop.tol
-                )
+                self._report = Report(folder.metrics, progress, setup.job.stop.tol)
         ranks = "1 rank" if world.size == 1 else f"{world.size} ranks"
         self.say(f"mpi_gd {__version__} on {ranks}: {setup.summary}")
 
@@ -228,7 +233,7 @@ def _finish(
 
 
 def _scores(world: World, model: Model, setup: Setup, base: Path) -> dict[str, Scores]:
-    """Return the scores on the held-out rows, the test file and, if neither, nothing; collective."""
+    """Return the scores on the held-out rows and on the test file, if any; collective."""
     scores = {}
     if setup.held is not None:
         scores["held-out"] = score(world, model, setup.data, setup.y, setup.held)
@@ -246,10 +251,6 @@ def _model(setup: Setup, outcome: Outcome, record: Record) -> Model:
     if outcome.step is None:
         raise RuntimeError("the training ended without an iterate")
     coef, intercept = setup.scaling.to_original(outcome.step.u)
-    spec = dataclasses.replace(
-        job.data, path=Path(job.data.path).name, test=Path(job.data.test).name
-    )
-    portable = dataclasses.replace(job, data=spec)
     return Model(
         coef=coef,
         intercept=intercept,
@@ -259,7 +260,7 @@ def _model(setup: Setup, outcome: Outcome, record: Record) -> Model:
         classes=setup.classes,
         metadata={
             "mpi_gd": __version__,
-            "job": dump_job(portable),
+            "job": dump_job(_with_paths(job, lambda path: Path(path).name)),
             "n_samples": round(setup.scaling.weight),
             "objective": record.objective,
             "iterations": record.iteration,

@@ -31,6 +31,8 @@ class Reply:
     """(n_votes,): the sum over ranks of each vote."""
     compute: Floats
     """(size,): the seconds each rank spent on its rows."""
+    n_rows: int
+    """Rows that were asked about, of all ranks."""
     reduce_seconds: float
     """Seconds this rank spent in the Allreduce: its transfer, and the wait for the slowest."""
 
@@ -91,9 +93,12 @@ class Objective:
             reduced = time.perf_counter_ns()
             self._require_step(extra[0], digest)
             answer = self._assemble(question.u, sums)
-        seconds = extra[1 + self._n_votes :] * 1e-9
         return Reply(
-            answer, extra[1 : 1 + self._n_votes].copy(), seconds, (reduced - computed) * 1e-9
+            answer=answer,
+            votes=extra[1 : 1 + self._n_votes].copy(),
+            compute=extra[1 + self._n_votes :] * 1e-9,
+            n_rows=size or self._rows.grid.n_samples,
+            reduce_seconds=(reduced - computed) * 1e-9,
         )
 
     def predictor(self, u: Floats) -> Floats:

@@ -33,7 +33,6 @@ def test_minimal_job_has_the_defaults() -> None:
         seed=0,
         reduction="exact",
         precondition=True,
-        threads=1,
         data=DataSpec(path="a.csv"),
         loss=Logistic(),
         penalty=NoPenalty(),
@@ -150,7 +149,6 @@ def test_wrong_choices_and_texts() -> None:
     ("text", "expected"),
     [
         ("seed = -1\n", "job.toml:1: seed must be "),
-        ("threads = 0\n", "job.toml:1: threads must be "),
         ("name = ''\n", "job.toml:1: name must be "),
         ("name = '..'\n", "job.toml:1: name must be "),
         ("name = '-rf'\n", "job.toml:1: name must be "),

@@ -1,0 +1,108 @@
+"""A source whose X and y are stored arrays: what .npy and .npz have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.data.arrays import storage_type
+from mpi_gd.data.names import default_names, digest_of_names
+from mpi_gd.data.probe import sample_digest
+from mpi_gd.data.source import Block, Source, Target
+from mpi_gd.data.stored import StoredArray
+from mpi_gd.errors import DataError
+
+__all__ = ["ArraySource"]
+
+
+class ArraySource(Source):
+    """Rows of a stored X (n, d) and, if labelled, of a stored y (n,) or (n, 1)."""
+
+    def __init__(
+        self,
+        x: StoredArray,
+        y: StoredArray | None,
+        *,
+        dtype: str,
+        target_name: str,
+        columns: tuple[str, ...] = (),
+    ) -> None:
+        """Check the arrays against each other; raises DataError."""
+        _check_features(x)
+        if y is not None:
+            _check_target(y, x)
+        self._x, self._y = x, y
+        self.n_samples, self.n_features = x.header.shape
+        self.columns = columns or default_names(self.n_features)
+        self.dtype = storage_type(dtype, x.header.dtype)
+        self.target_name = target_name if y is not None else ""
+
+    def read(self, start: int, stop: int) -> Block:
+        """Return X and y of rows [start, stop); X is a map of the file if it needs no copy."""
+        self.check_range(start, stop)
+        return self._x.rows(start, stop, self.dtype), self._target(start, stop)
+
+    def _target(self, start: int, stop: int) -> Target:
+        """Return y of rows [start, stop) as float64 or text."""
+        if self._y is None:
+            return np.full(stop - start, np.nan)
+        found = self._y.header.dtype
+        if found.kind not in "US":
+            numbers = self._y.rows(start, stop, np.dtype(np.float64))
+            # The target is small: a copy of it is safe from what happens to the file.
+            return np.array(numbers).reshape(-1)
+        texts = np.array(self._y.rows(start, stop, found.newbyteorder("="))).reshape(-1)
+        return texts if found.kind == "U" else self._decoded(texts, start)
+
+    def _decoded(self, texts: NDArray[Any], start: int) -> Target:
+        """Decode byte strings; raises DataError for what is not UTF-8."""
+        try:
+            return np.strings.decode(texts, "utf-8")
+        except UnicodeDecodeError as error:
+            place = f"{self._y.where if self._y else ''}: row {start} or a later one"
+            raise DataError(
+                f"{place}: a text is not UTF-8 ({error}); save the array again as text (str)"
+            ) from error
+
+    def fingerprint(self) -> str:
+        """Describe the files' sizes, the columns, the type and a sample of the bytes."""
+        arrays = [array for array in (self._x, self._y) if array is not None]
+        files = {array.path: array.stamp for array in arrays}
+        sizes = ", ".join(
+            f"{stamp.size} bytes ({sample_digest(path, stamp)})" for path, stamp in files.items()
+        )
+        return (
+            f"{sizes}, {self.n_samples} rows, {digest_of_names(self.columns)}, {self.dtype}, "
+            f"target {self.target_name!r}"
+        )
+
+    def locate(self, row: int) -> str:
+        """Name the array and the row, counted from 0 as in NumPy."""
+        return self._x.locate(row)
+
+
+def _check_features(x: StoredArray) -> None:
+    """Raise DataError if X is not (n, d) numbers with n, d >= 1."""
+    shape, dtype = x.header.shape, x.header.dtype
+    if dtype.kind in "US":
+        raise DataError(f"{x.where}: got an array of text ({dtype}), expected numbers; encode it")
+    if len(shape) != 2:
+        hint = "; save X.reshape(-1, 1) if it is one feature" if len(shape) == 1 else ""
+        raise DataError(f"{x.where}: got the shape {shape}, expected (rows, features){hint}")
+    if 0 in shape:
+        what = "rows" if shape[0] == 0 else "features"
+        raise DataError(f"{x.where}: got the shape {shape}: no {what}; expected at least one")
+
+
+def _check_target(y: StoredArray, x: StoredArray) -> None:
+    """Raise DataError if y is not (n,) or (n, 1) with as many rows as X."""
+    shape, n_samples = y.header.shape, x.header.shape[0]
+    if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
+        raise DataError(f"{y.where}: got the shape {shape}, expected ({n_samples},): one target")
+    if shape[0] != n_samples:
+        raise DataError(
+            f"{y.where}: got {shape[0]} rows, expected {n_samples} as in {x.where}; "
+            "save both from the same rows"
+        )

@@ -1,0 +1,186 @@
+"""What a CSV file looks like: found in its first lines, the same on all ranks."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpi_gd.data.names import check_names, default_names, suggest
+from mpi_gd.data.probe import Stamp, open_same
+from mpi_gd.data.spec import DataSpec
+from mpi_gd.errors import DataError, JobError
+
+__all__ = ["Layout", "cells_of", "find_layout", "finite", "is_number"]
+
+_BOM = b"\xef\xbb\xbf"
+# The first two lines must be within so many bytes, and blank lines at the end too.
+_HEAD_BYTES = 1 << 22
+_TAIL_BYTES = 1 << 16
+_OTHER_DELIMITERS = ";\t|, "
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the rows are, and what their cells mean."""
+
+    path: Path
+    stamp: Stamp
+    delimiter: str
+    begin: int
+    """The byte at which the first row begins."""
+    end: int
+    """One past the last byte of the last row, its line end not counted."""
+    n_lines_before: int
+    """Lines before the first row: the header."""
+    n_columns: int
+    target: int
+    """The target's column, -1 if there is none."""
+    target_is_text: bool
+    columns: tuple[str, ...]
+    """The features' names, in order."""
+    target_name: str
+
+    @property
+    def features(self) -> list[int]:
+        """Return the features' columns."""
+        return [column for column in range(self.n_columns) if column != self.target]
+
+    def name_of(self, column: int) -> str:
+        """Return the name of any column, for messages."""
+        if column == self.target:
+            return self.target_name
+        return self.columns[column - (0 <= self.target < column)]
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number as files have it; Python alone would also take "1_000"."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def cells_of(line: str, delimiter: str) -> list[str]:
+    """Return the cells of a line, without the blanks around them.
+
+    Raises ValueError for a quote that is not closed, or text after a closed one.
+    """
+    try:
+        cells = next(csv.reader([line], delimiter=delimiter, strict=True), [""])
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    return [cell.strip() for cell in cells]
+
+
+def find_layout(spec: DataSpec, path: Path, stamp: Stamp, *, labelled: bool) -> Layout:
+    """Read the first lines and the last ones; raises DataError, JobError."""
+    with open_same(path, stamp) as file:
+        head = file.read(_HEAD_BYTES) or b""
+        file.seek(max(0, stamp.size - _TAIL_BYTES))
+        tail = file.read(_TAIL_BYTES) or b""
+    end = stamp.size - (len(tail) - len(tail.rstrip(b"\r\n")))
+    first = len(_BOM) if head.startswith(_BOM) else 0
+    names = _cells_at(head, first, path, 1, spec.delimiter)
+    has_header = spec.header == "yes" or (
+        spec.header == "auto" and not any(is_number(cell) for cell in names)
+    )
+    begin = head.find(b"\n", first) + 1 if has_header else first
+    if begin >= end or (has_header and begin == 0):
+        raise DataError(f"{path}: there are no rows after the header; check how it was made")
+    row = _cells_at(head, begin, path, 1 + has_header, spec.delimiter)
+    if has_header:
+        check_names(names, f"{path}: line 1", 'name each column once, or set header = "no"')
+    target = _target(spec, path, names, has_header, labelled)
+    others = [name for column, name in enumerate(names) if column != target]
+    if not others:
+        raise DataError(f"{path}: there is no column but the target{_hint(names, spec.delimiter)}")
+    is_text = 0 <= target < len(row) and not is_number(row[target])
+    return Layout(
+        path=path,
+        stamp=stamp,
+        delimiter=spec.delimiter,
+        begin=begin,
+        end=end,
+        n_lines_before=int(has_header),
+        n_columns=len(names),
+        target=target,
+        target_is_text=is_text,
+        columns=tuple(others) if has_header else default_names(len(others)),
+        target_name="" if target < 0 else names[target] if has_header else f"column {target}",
+    )
+
+
+def _cells_at(head: bytes, begin: int, path: Path, line: int, delimiter: str) -> list[str]:
+    """Return the cells of the line that begins at a byte."""
+    stop = head.find(b"\n", begin)
+    if stop < 0:
+        if len(head) == _HEAD_BYTES:
+            raise DataError(
+                f"{path}: line {line} is longer than {_HEAD_BYTES >> 20} MiB, expected lines of a "
+                "table; is this a text file with \\n at the end of its lines?"
+            )
+        stop = len(head)
+    content = head[begin:stop].rstrip(b"\r")
+    if b"\r" in content:
+        raise DataError(
+            f"{path}: line {line} has a carriage return (\\r) in it, expected \\n or \\r\\n at the "
+            "end of each line; convert the file, for example with: tr '\\r' '\\n'"
+        )
+    try:
+        cells = cells_of(content.decode("utf-8"), delimiter)
+    except ValueError as error:
+        raise DataError(
+            f"{path}: line {line}: not a line of CSV in UTF-8 ({error}); save the file again"
+        ) from error
+    return cells
+
+
+def _target(spec: DataSpec, path: Path, names: list[str], has_header: bool, labelled: bool) -> int:
+    """Return the target's column, -1 if there is none and none is needed."""
+    target = spec.target
+    if isinstance(target, str) and target.lstrip("-").isdigit() and target not in names:
+        target = int(target)
+    if isinstance(target, int):
+        if not -len(names) <= target < len(names):
+            raise DataError(
+                f"{path}: data.target is {target}, expected the number of one of {len(names)} "
+                f"columns, 0 to {len(names) - 1}{_hint(names, spec.delimiter)}"
+            )
+        return target % len(names)
+    if has_header and target in names:
+        return names.index(target)
+    if not labelled:
+        return -1
+    known = suggest(target, names) if has_header else "the file has no header: give its number"
+    if not target:
+        raise JobError(f"data.target is missing: name the column to learn in [data]; {known}")
+    raise DataError(
+        f"{path}: no column is called {target!r} (data.target); {known}"
+        f"{_hint(names, spec.delimiter)}"
+    )
+
+
+def _hint(names: list[str], delimiter: str) -> str:
+    """Return a hint if the line looks as if it were cut by another delimiter."""
+    if len(names) > 1:
+        return ""
+    for other in _OTHER_DELIMITERS:
+        if other != delimiter and other in names[0]:
+            return f"; is the delimiter {other!r}? Then set delimiter = {other!r}"
+    return ""
+
+
+def finite(cell: str) -> float:
+    """Return a cell's number; raises ValueError, that says what is wrong, if it is none."""
+    if cell == "" or cell.lower() in ("na", "n/a", "nan", "null", "none", "?", "-nan"):
+        shown = f"got {cell!r}" if cell else "got nothing"
+        raise ValueError(f"{shown}: a missing value; remove the row, or fill the gap first")
+    if not is_number(cell):
+        raise ValueError(f"got {cell!r:.60}, expected a number; encode text as numbers first")
+    value = float(cell)
+    if not math.isfinite(value):
+        raise ValueError(f"got {cell!r:.60}, expected a finite number; remove the row")
+    return value

@@ -1,0 +1,170 @@
+"""Text tables with separated cells: each rank parses the bytes of its own rows.
+
+The file is cut into chunks by its size alone. The ranks count the line ends of a share of the
+chunks each; from the sum of their counts every rank knows in which chunk a row begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.data.arrays import aligned_empty, narrow, storage_type
+from mpi_gd.data.csv_layout import find_layout
+from mpi_gd.data.csv_parse import Parser, fast_parser, parse
+from mpi_gd.data.names import digest_of_names
+from mpi_gd.data.probe import foreign_format, open_same, sample_digest, stamp
+from mpi_gd.data.source import Block, Source
+from mpi_gd.data.spec import DataSpec
+from mpi_gd.errors import DataError
+
+__all__ = ["CsvSource"]
+
+_LEAST_CHUNK = 1 << 22
+_MOST_CHUNKS = 1 << 14
+# Text that is read and parsed at a time.
+_PIECE_BYTES = 1 << 22
+
+
+class CsvSource(Source):
+    """Rows of a CSV file: one a line, features and target in columns."""
+
+    def __init__(
+        self, spec: DataSpec, path: Path, *, labelled: bool, parser: Parser | None
+    ) -> None:
+        """Find the layout; raises FileError, DataError, JobError."""
+        mark = stamp(path)
+        foreign_format(path, "csv")
+        self._layout = find_layout(spec, path, mark, labelled=labelled)
+        self._parser = parser
+        self.n_features = len(self._layout.columns)
+        self.columns = self._layout.columns
+        self.target_name = self._layout.target_name
+        self.dtype = storage_type(spec.dtype, np.dtype(np.float64))
+        n_bytes = self._layout.end - self._layout.begin
+        n_chunks = max(1, min(_MOST_CHUNKS, -(-n_bytes // _LEAST_CHUNK)))
+        self._bounds = [self._layout.begin + n_bytes * k // n_chunks for k in range(n_chunks + 1)]
+        self._ends_before = np.zeros(n_chunks + 1, dtype=np.int64)
+
+    @classmethod
+    def open(
+        cls,
+        spec: DataSpec,
+        path: Path,
+        *,
+        base: Path = Path(),
+        labelled: bool = True,
+        parser: Parser | None = None,
+    ) -> CsvSource:
+        """Look at the first lines; `parser` is the fastest one that is installed by default."""
+        return cls(spec, path, labelled=labelled, parser=parser)
+
+    def survey(self, part: int, parts: int) -> NDArray[np.int64]:
+        """Count the line ends in this part of the chunks."""
+        n_chunks = len(self._bounds) - 1
+        counts = np.zeros(n_chunks, dtype=np.int64)
+        with open_same(self._layout.path, self._layout.stamp) as file:
+            for chunk in range(n_chunks * part // parts, n_chunks * (part + 1) // parts):
+                for piece in _pieces(file, self._bounds[chunk], self._bounds[chunk + 1]):
+                    counts[chunk] += piece.count(b"\n")
+        return counts
+
+    def settle(self, total: NDArray[np.int64]) -> None:
+        """Take all chunks' counts."""
+        self._ends_before = np.concatenate([[0], np.cumsum(total)])
+        # The last row's line end is beyond the last byte that counts.
+        self.n_samples = int(self._ends_before[-1]) + 1
+
+    def read(self, start: int, stop: int) -> Block:
+        """Parse the rows [start, stop), a few MiB at a time."""
+        self.check_range(start, stop)
+        x = aligned_empty((stop - start, self.n_features), self.dtype)
+        targets: list[NDArray[Any]] = []
+        parser = self._parser or fast_parser()
+        with open_same(self._layout.path, self._layout.stamp) as file:
+            row = start
+            for piece in self._lines(file, start, stop):
+                n_rows = piece.count(b"\n") + (not piece.endswith(b"\n"))
+                features, target = parse(piece, self._layout, row, n_rows, parser)
+                self._store(features, x[row - start : row - start + n_rows], row)
+                if target is not None:
+                    targets.append(target)
+                row += n_rows
+        return x, self._joined(targets, stop - start)
+
+    def fingerprint(self) -> str:
+        """Describe size, columns, type and a sample of the bytes."""
+        layout = self._layout
+        return (
+            f"{layout.stamp.size} bytes ({sample_digest(layout.path, layout.stamp)}), "
+            f"{digest_of_names(self.columns)}, {self.dtype}, target {self.target_name!r}"
+        )
+
+    def locate(self, row: int) -> str:
+        """Name the line, counted from 1 as editors do."""
+        return f"{self._layout.path}: line {row + 1 + self._layout.n_lines_before}"
+
+    def _store(self, features: NDArray[np.float64], out: NDArray[Any], row: int) -> None:
+        """Convert to the type that X is kept in."""
+        lost = narrow(features, out)
+        if lost is not None:
+            raise DataError(
+                f"{self.locate(row + lost)}: a number is too large for {self.dtype}; set "
+                'dtype = "float64" or rescale the column'
+            )
+
+    def _joined(self, targets: list[NDArray[Any]], n_rows: int) -> NDArray[Any]:
+        """Return the pieces' targets as one; NaN without a target."""
+        if self._layout.target < 0:
+            return np.full(n_rows, np.nan)
+        if not targets:
+            return np.empty(0, dtype="U1" if self._layout.target_is_text else np.float64)
+        return np.concatenate(targets)
+
+    def _lines(self, file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
+        """Yield whole lines, several at a time: those of the rows [start, stop)."""
+        if start == stop:
+            return
+        rest = b""
+        for piece in _pieces(file, self._offset(file, start), self._offset(file, stop)):
+            cut = piece.rfind(b"\n") + 1
+            if cut:
+                yield rest + piece[:cut]
+                rest = piece[cut:]
+            else:
+                rest += piece
+        if rest:
+            yield rest
+
+    def _offset(self, file: BinaryIO, row: int) -> int:
+        """Return the byte at which a row begins; the end of all rows for one past the last."""
+        if row == 0:
+            return self._layout.begin
+        if row == self.n_samples:
+            return self._layout.end
+        # The row begins after line end number `row`, counted from 1.
+        chunk = int(np.searchsorted(self._ends_before, row, side="left")) - 1
+        wanted = row - int(self._ends_before[chunk])
+        offset = self._bounds[chunk]
+        for piece in _pieces(file, offset, self._bounds[chunk + 1]):
+            ends = np.flatnonzero(np.frombuffer(piece, dtype=np.uint8) == ord("\n"))
+            if wanted <= len(ends):
+                return offset + int(ends[wanted - 1]) + 1
+            wanted -= len(ends)
+            offset += len(piece)
+        raise DataError(f"{self._layout.path}: the file changed while it was being read")
+
+
+def _pieces(file: BinaryIO, begin: int, end: int) -> Iterator[bytes]:
+    """Yield the bytes [begin, end) of a file, some MiB at a time."""
+    file.seek(begin)
+    while begin < end:
+        piece = file.read(min(_PIECE_BYTES, end - begin))
+        if not piece:
+            return
+        begin += len(piece)
+        yield piece

@@ -1,0 +1,50 @@
+"""Names of columns: found, checked, compared."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Sequence
+
+from mpi_gd.errors import DataError
+
+__all__ = ["check_names", "default_names", "digest_of_names", "suggest"]
+
+_SHOWN = 12
+
+
+def default_names(n_features: int) -> tuple[str, ...]:
+    """Return x0, x1, ... for columns without names."""
+    return tuple(f"x{j}" for j in range(n_features))
+
+
+def check_names(names: Sequence[str], where: str, remedy: str) -> None:
+    """Raise DataError, beginning with `where`, if a column's name is blank or comes twice."""
+    seen: dict[str, int] = {}
+    for number, name in enumerate(names, start=1):
+        if not name:
+            raise DataError(
+                f"{where}: column {number} of {len(names)} has no name, expected one; {remedy}"
+            )
+        if name in seen:
+            raise DataError(
+                f"{where}: columns {seen[name]} and {number} are both called {name!r}, expected "
+                f"different names; {remedy}"
+            )
+        seen[name] = number
+
+
+def suggest(wanted: str, names: Sequence[str]) -> str:
+    """List the names there are, after the one nearest in spelling to `wanted`."""
+    folded = {name.casefold(): name for name in names}
+    near = difflib.get_close_matches(wanted.casefold(), folded, n=1)
+    guess = f"did you mean {folded[near[0]]!r}? " if near else ""
+    shown = ", ".join(repr(name) for name in names[:_SHOWN])
+    more = f", ... ({len(names)} in all)" if len(names) > _SHOWN else ""
+    return f"{guess}there are {shown}{more}" if names else "there are none"
+
+
+def digest_of_names(names: Sequence[str]) -> str:
+    """Describe names in few characters that tell lists apart."""
+    digest = hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{len(names)} columns ({digest[:12]})"

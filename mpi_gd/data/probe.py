@@ -1,0 +1,162 @@
+"""Look at a file from outside: is it a regular file, what do its first bytes say it is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from mpi_gd.errors import DataError, FileError
+
+__all__ = ["Stamp", "foreign_format", "guess_format", "open_same", "sample_digest", "stamp"]
+
+_SAMPLE_BYTES = 1 << 16
+_STANDARD_INPUT = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/", "/dev/null", "/dev/tty")
+
+# First bytes -> (format of ours or None, what it is, what to do).
+_MAGIC: dict[bytes, tuple[str | None, str, str]] = {
+    b"\x93NUMPY": ("npy", "a .npy file", 'set format = "npy"'),
+    b"PK\x03\x04": ("npz", "a zip archive", 'set format = "npz", or unpack it first'),
+    b"PK\x05\x06": ("npz", "a zip archive with nothing in it", "save the arrays again"),
+    b"\x1f\x8b": (None, "compressed by gzip", "decompress it first: gunzip -k FILE"),
+    b"BZh": (None, "compressed by bzip2", "decompress it first: bunzip2 -k FILE"),
+    b"\xfd7zXZ\x00": (None, "compressed by xz", "decompress it first: unxz -k FILE"),
+    b"\x28\xb5\x2f\xfd": (None, "compressed by zstd", "decompress it first: unzstd FILE"),
+    b"PAR1": (None, "a Parquet file", "convert it to .npy or CSV first"),
+    b"ARROW1": (None, "an Arrow file", "convert it to .npy or CSV first"),
+    b"\x89HDF": (None, "an HDF5 file", "convert it to .npy or CSV first"),
+    b"\xd0\xcf\x11\xe0": (None, "an old Excel file", "save it as CSV first"),
+    b"\xff\xfe": (None, "text in UTF-16", "convert it first: iconv -f UTF-16 -t UTF-8"),
+    b"\xfe\xff": (None, "text in UTF-16", "convert it first: iconv -f UTF-16 -t UTF-8"),
+}
+_SUFFIXES = {".npy": "npy", ".npz": "npz", ".csv": "csv", ".tsv": "csv", ".txt": "csv"}
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What must not change while a file is in use."""
+
+    size: int
+    modified_ns: int
+    inode: int
+
+
+def stamp(path: Path) -> Stamp:
+    """Return the stamp of a regular file; raises FileError, never opening a FIFO."""
+    if str(path).startswith(_STANDARD_INPUT):
+        raise FileError(
+            f"{path}: cannot read a stream: each rank reads its own part; save it to a file first"
+        )
+    with _explained(path):
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise FileError(f"{path}: got a folder, expected a file; name the file in it")
+        if not stat.S_ISREG(status.st_mode):
+            raise FileError(
+                f"{path}: got a pipe, socket or device, expected a regular file: each rank reads "
+                "its own part; save it to a file first"
+            )
+    if status.st_size == 0:
+        raise DataError(f"{path}: the file is empty; check how it was made")
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@contextmanager
+def open_same(path: Path, expected: Stamp) -> Iterator[BinaryIO]:
+    """Open a file for reading, unbuffered, provided that it still bears the same stamp.
+
+    Raises FileError if it cannot be read, DataError if it was changed, also while it was open.
+    """
+    _require_same(path, expected)
+    with _explained(path), path.open("rb", buffering=0) as file:
+        try:
+            yield file
+        finally:
+            # Also after an error: half a line that makes no sense is then not the file's fault.
+            _require_same(path, expected)
+
+
+def _require_same(path: Path, expected: Stamp) -> None:
+    """Raise DataError if the file is no longer what it was."""
+    with _explained(path):
+        status = path.stat()
+    if Stamp(status.st_size, status.st_mtime_ns, status.st_ino) != expected:
+        raise DataError(
+            f"{path}: the file changed while it was being read (it had {expected.size} bytes, now "
+            f"{status.st_size}); start again when nothing writes to it"
+        )
+
+
+def guess_format(path: Path) -> str:
+    """Return the format by the first bytes, else by the suffix; raises DataError if neither says.
+
+    A file that is called .npy but is not one keeps the format it claims: its reader will say more.
+    """
+    kind = foreign_format(path, None)
+    kind = kind or _SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise DataError(
+            f"{path}: cannot tell the format by its first bytes or its suffix {path.suffix!r}; "
+            'set format = "csv", "npy" or "npz"'
+        )
+    return kind
+
+
+def foreign_format(path: Path, wanted: str | None) -> str | None:
+    """Return the format that the first bytes tell, None if they tell nothing.
+
+    Raises DataError if they tell a format that is none of ours, or is not the one `wanted`.
+    """
+    with open_same(path, stamp(path)) as file:
+        head = file.read(8) or b""
+    for magic, (kind, what, remedy) in _MAGIC.items():
+        if head.startswith(magic):
+            if kind is None or (wanted is not None and kind != wanted):
+                raise DataError(f"{path}: the file is {what}, expected {_wish(wanted)}; {remedy}")
+            return kind
+    return None
+
+
+def _wish(wanted: str | None) -> str:
+    """Name a format in words."""
+    return {None: "CSV, .npy or .npz", "csv": "CSV text"}.get(wanted, f"an .{wanted} file")
+
+
+def sample_digest(path: Path, expected: Stamp) -> str:
+    """Return a digest of the first and the last 64 KiB: tells most different files apart."""
+    with open_same(path, expected) as file:
+        digest = hashlib.sha256(file.read(_SAMPLE_BYTES))
+        file.seek(max(0, expected.size - _SAMPLE_BYTES))
+        digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn an OSError into a FileError that names the file."""
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        folder = os.fspath(path.parent)
+        remedies = {
+            FileNotFoundError: f"check the path; {_closest(path)}",
+            PermissionError: "ask its owner for the right to read it",
+        }
+        remedy = remedies.get(type(error), f"check the folder {folder}")
+        raise FileError(f"{path}: cannot read: {reason}; {remedy}") from error
+
+
+def _closest(path: Path) -> str:
+    """Say which part of a path is not there: the file or its folder."""
+    folder = path.parent.absolute()
+    if not folder.is_dir():
+        return f"the folder {folder} is not there either"
+    return f"the folder {folder} is there, the file is not"
