@@ -72,10 +72,15 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write a checkpoint and remove all but the newest `keep`; raises FileError."""
+    """Write a checkpoint and remove all but it and the `keep` - 1 before it; raises FileError.
+
+    A newer one is damaged, else the training would have gone on from it: it is removed too.
+    """
     path = folder / f"{checkpoint.questions:09d}.npz"
     write_atomically(path, checkpoint.to_bytes())
-    for old in _files(folder)[:-keep]:
+    files = _files(folder)
+    last = files.index(path) + 1
+    for old in files[: max(0, last - keep)] + files[last:]:
         old.unlink(missing_ok=True)
     return path
 

@@ -165,10 +165,12 @@ class _Spent:
         """Add a question. The root waits in the Allreduce until the slowest rank comes."""
         self._rows += reply.n_rows
         compute = reply.compute
-        slowest = float(np.maximum.reduce(compute))
         self._compute = self._compute + compute
-        self._waiting += slowest - float(np.add.reduce(compute)) / compute.size
-        self._communication += max(0.0, reply.reduce_seconds - (slowest - float(compute[0])))
+        # Numbers of Python's own: there are few, and NumPy takes its time for each call.
+        seconds = compute.tolist()
+        slowest = max(seconds)
+        self._waiting += slowest - sum(seconds) / len(seconds)
+        self._communication += max(0.0, reply.reduce_seconds - (slowest - seconds[0]))
 
     def record(self, step: Step, iteration: int, questions: int) -> Record:
         """Return the iteration's record, and begin the next one."""

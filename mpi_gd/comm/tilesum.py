@@ -13,9 +13,10 @@ For column j all terms are below 2^e_j in size. With n_tiles <= 2^k and h = min(
     unit 2 = unit 1 / 2^h   lo = term - hi rounded to unit 2  |sum of lo| <= 2^53 unit 2
 
 so the error of a sum of n terms is below n 2^(e - 2 h - 1): with 1,000 tiles 2^-74 of the largest
-possible term, where a plain sum keeps 2^-53. The exponents e only grow. They are agreed on by a
-MAX when a term is met that is too large; they belong to the state of the training, because the
-last bit of a result can depend on them.
+possible term, where a plain sum keeps 2^-53. The exponents e are agreed on by a MAX at the first
+sum; they belong to the state of the training, because the last bit of a result can depend on them.
+When a term is met that is too large, larger ones are agreed on for that sum alone: if they stayed,
+one far trial point of a line search would take the digits of all later sums.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ __all__ = ["Reduction", "TileSum"]
 Floats = NDArray[np.float64]
 Reduction = Literal["exact", "fast"]
 
-# A new exponent leaves room for terms 2^8 times as large before the next agreement.
+# An exponent leaves room for terms 2^8 times as large as the first ones.
 _SPARE_BITS = 8
 _UNKNOWN = -(1 << 20)
 # Exponents for which the limbs' units and the extraction constants are normal numbers.
@@ -83,9 +84,11 @@ class TileSum:
             self._split(partials)
             self._reduce(extra)
             if self._overflow[0]:
+                usual = self.exponents.copy()
                 self._agree(partials)
                 self._split(np.where(np.abs(partials) < 2.0**_HIGHEST, partials, np.nan))
                 self._reduce(None)
+                self.set_exponents(usual)
             return np.add(self._hi, self._lo)
 
     def set_exponents(self, exponents: NDArray[np.int64]) -> None:
@@ -107,14 +110,13 @@ class TileSum:
 
     def _split(self, partials: Floats) -> None:
         """Put the local sums of both limbs into the message, and whether a term is too large."""
-        self._hi[:] = 0.0
-        self._lo[:] = 0.0
-        largest = np.zeros(self._width)
+        self._message[: 2 * self._width + 1] = 0.0
         for first in range(0, len(partials), _CHUNK):
             terms = partials[first : first + _CHUNK]
             hi, lo = self._scratch[:, : len(terms)]
             np.abs(terms, out=hi)
-            np.fmax(largest, np.fmax.reduce(hi, axis=0), out=largest)
+            if np.logical_or.reduce(np.fmax.reduce(hi, axis=0) > self._limit):
+                self._overflow[0] = 1.0
             np.add(terms, self._magic[0], out=hi)
             np.subtract(hi, self._magic[0], out=hi)
             np.subtract(terms, hi, out=lo)
@@ -122,7 +124,6 @@ class TileSum:
             np.subtract(lo, self._magic[1], out=lo)
             self._hi += np.add.reduce(hi, axis=0)
             self._lo += np.add.reduce(lo, axis=0)
-        self._overflow[0] = np.logical_or.reduce(largest > self._limit)
 
     def _agree(self, partials: Floats) -> None:
         """Raise the exponents of columns in which any rank has too large a term; collective."""

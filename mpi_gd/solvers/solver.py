@@ -120,6 +120,9 @@ class Solver(ABC):
 def diverged(state: State, answer: Answer, remedy: str) -> Diverged:
     """Return the error for an answer that is not finite."""
     what = "objective" if not np.isfinite(answer.value) else "gradient"
+    if state.iteration < 0:
+        # No step has been taken yet, so none can be too large.
+        remedy = "rescale the columns or the target"
     return Diverged(
         f"the {what} is not a finite number at iteration {state.iteration + 1}, expected it to "
         f"fall; {remedy}"

