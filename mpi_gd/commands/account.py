@@ -1,0 +1,46 @@
+"""The account of a training that every rank can write to, and the root alone gives."""
+
+from __future__ import annotations
+
+import time
+
+from mpi_gd import __version__
+from mpi_gd.comm import World
+from mpi_gd.commands.folder import RunFolder
+from mpi_gd.commands.setup import Setup
+from mpi_gd.report import Progress, Report, choose_progress
+from mpi_gd.trainer import Record
+
+__all__ = ["Account"]
+
+
+class Account:
+    """The root's report; on the other ranks nothing."""
+
+    def __init__(self, world: World, folder: RunFolder, setup: Setup, progress: Progress) -> None:
+        """Open the history."""
+        self._report: Report | None = None
+        self.began = time.monotonic()
+        self.last: Record | None = None
+        with world.phase("opening the history", by_root=True):
+            if world.is_root:
+                shown = choose_progress(progress)
+                self._report = Report(folder.metrics, shown, setup.job.stop.tol)
+        ranks = "1 rank" if world.size == 1 else f"{world.size} ranks"
+        self.say(f"mpi_gd {__version__} on {ranks}: {setup.summary}")
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        if self._report:
+            self._report.say(text)
+
+    def step(self, record: Record) -> None:
+        """Note an iteration."""
+        self.last = record
+        if self._report:
+            self._report.step(record.__dict__)
+
+    def close(self) -> None:
+        """Close the history."""
+        if self._report:
+            self._report.close(None if self.last is None else self.last.__dict__)

@@ -1,0 +1,56 @@
+"""A job on its way: read by the root, the same on all ranks, kept with the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mpi_gd import __version__
+from mpi_gd.comm import World
+from mpi_gd.commands.folder import RunFolder
+from mpi_gd.commands.load import require_same
+from mpi_gd.config import Job, dump_job, parse_job, read_job_text
+
+__all__ = ["read_shared_job", "with_paths", "write_job"]
+
+
+def read_shared_job(world: World, path: Path, overrides: tuple[str, ...]) -> Job:
+    """Read the job on the root, parse it on all ranks, agree that it is the same; collective."""
+    text = ""
+    with world.phase("reading the job", by_root=True):
+        if world.is_root:
+            text = read_job_text(path)
+    text = world.bcast_text(text)
+    with world.phase("parsing the job"):
+        job = parse_job(text, str(path), overrides)
+    versions = f"mpi_gd {__version__}, NumPy {np.__version__}, Python {platform.python_version()}"
+    require_same(world, "the job and the packages", f"{versions}, {dump_job(job)}")
+    return job
+
+
+def write_job(world: World, folder: RunFolder, job: Job, base: Path) -> None:
+    """Write the resolved job so that it runs from the run's folder as it did from its own."""
+    moved = with_paths(job, lambda path: str((base / path).resolve()))
+    with world.phase("writing the job", by_root=True):
+        if world.is_root:
+            folder.write_text("job.toml", dump_job(moved))
+
+
+def with_paths(job: Job, change: Callable[[str], str]) -> Job:
+    """Return the job with its files' paths changed."""
+    data = job.data
+    # With .npy files the target is a path too.
+    is_pair = isinstance(data.target, str) and data.target.endswith(".npy")
+    return dataclasses.replace(
+        job,
+        data=dataclasses.replace(
+            data,
+            path=change(data.path),
+            test=change(data.test) if data.test else "",
+            target=change(str(data.target)) if is_pair else data.target,
+        ),
+    )
