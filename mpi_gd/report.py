@@ -105,12 +105,12 @@ def keep_metrics(path: Path, iteration: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             if json.loads(line)["iteration"] <= iteration:
                 kept.append(line + "\n")
-        except (ValueError, KeyError):
-            # The last line of a killed program may be cut.
+        except (ValueError, KeyError, TypeError):
+            # The last line of a killed program may be cut, or be anything after a power cut.
             continue
     path.write_text("".join(kept), encoding="utf-8")
 

@@ -12,12 +12,14 @@ from mpi_gd.data.probe import Stamp, open_same
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.errors import DataError, JobError
 
-__all__ = ["Layout", "cells_of", "find_layout", "finite", "is_number"]
+__all__ = ["Layout", "cells_of", "find_layout", "finite", "is_missing", "is_number"]
 
 _BOM = b"\xef\xbb\xbf"
 # The first two lines must be within so many bytes, and blank lines at the end too.
 _HEAD_BYTES = 1 << 22
 _TAIL_BYTES = 1 << 16
+# What programs write where there is no value, in lower case.
+_MISSING = ("na", "n/a", "nan", "-nan", "null", "?")
 _OTHER_DELIMITERS = ";\t|, "
 
 
@@ -173,9 +175,14 @@ def _hint(names: list[str], delimiter: str) -> str:
     return ""
 
 
+def is_missing(cell: str) -> bool:
+    """Whether a cell stands for a value that is not there."""
+    return cell == "" or cell.lower() in _MISSING
+
+
 def finite(cell: str) -> float:
     """Return a cell's number; raises ValueError, that says what is wrong, if it is none."""
-    if cell == "" or cell.lower() in ("na", "n/a", "nan", "null", "none", "?", "-nan"):
+    if is_missing(cell):
         shown = f"got {cell!r}" if cell else "got nothing"
         raise ValueError(f"{shown}: a missing value; remove the row, or fill the gap first")
     if not is_number(cell):

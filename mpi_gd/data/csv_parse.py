@@ -7,6 +7,7 @@ fast ones refuse though it is a number, such as "+1.5", and finds the cell that 
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_gd.data.csv_layout import Layout, cells_of, finite
+from mpi_gd.data.csv_layout import Layout, cells_of, finite, is_missing
 from mpi_gd.errors import DataError
 
 __all__ = ["Parsed", "Parser", "fast_parser", "parse"]
@@ -38,8 +39,7 @@ def parse(piece: bytes, layout: Layout, first_row: int, n_rows: int, fast: Parse
 
     Raises DataError, naming line and column, for a cell that is no finite number.
     """
-    # A quoted cell may hold a line's end for the parsers, but not for the count of lines.
-    if b'"' not in piece:
+    if b'"' not in piece or _quotes_whole_cells(piece, layout.delimiter):
         try:
             features, target = fast(piece, layout)
         except (ValueError, KeyError):
@@ -50,11 +50,24 @@ def parse(piece: bytes, layout: Layout, first_row: int, n_rows: int, fast: Parse
     return _by_line(piece, layout, first_row)
 
 
+def _quotes_whole_cells(piece: bytes, delimiter: str) -> bool:
+    """Whether quotes stand around cells, within a line; the fast parsers are not so strict.
+
+    A cell over several lines is not how the lines were counted.
+    """
+    edge = b'"\\s' + re.escape(delimiter.encode())
+    if re.search(b"[^" + edge + b']"[^' + edge + b"]", piece):
+        return False
+    return not any(line.count(b'"') % 2 for line in piece.split(b"\n"))
+
+
 def _is_good(target: NDArray[Any] | None) -> bool:
     """Whether a target has no gap."""
     if target is None:
         return True
-    return bool((target != "").all() if target.dtype.kind == "U" else np.isfinite(target).all())
+    if target.dtype.kind == "U":
+        return not any(is_missing(label) for label in set(target.tolist()))
+    return bool(np.isfinite(target).all())
 
 
 def _by_arrow(piece: bytes, layout: Layout) -> Parsed:
@@ -87,7 +100,7 @@ def _by_arrow(piece: bytes, layout: Layout) -> Parsed:
 def _by_numpy(piece: bytes, layout: Layout) -> Parsed:
     """Parse by numpy.loadtxt; raises ValueError."""
 
-    def load(columns: list[int], dtype: type) -> NDArray[Any]:
+    def load(columns: list[int] | None, dtype: type) -> NDArray[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a piece without lines
             return np.loadtxt(
@@ -95,6 +108,7 @@ def _by_numpy(piece: bytes, layout: Layout) -> Parsed:
                 dtype,
                 comments=None,
                 delimiter=layout.delimiter,
+                quotechar='"',
                 usecols=columns,
                 ndmin=2,
                 encoding="utf-8",
@@ -102,13 +116,13 @@ def _by_numpy(piece: bytes, layout: Layout) -> Parsed:
 
     # Without usecols NumPy insists that all lines have as many cells.
     if layout.target < 0 or not layout.target_is_text:
-        every = np.loadtxt(
-            io.BytesIO(piece), comments=None, delimiter=layout.delimiter, ndmin=2, encoding="utf-8"
-        )
+        every = load(None, np.float64)
         if every.shape[1] != layout.n_columns:
             raise ValueError("another number of cells")
         target = None if layout.target < 0 else every[:, layout.target].copy()
         return np.ascontiguousarray(every[:, layout.features]), target
+    if b'"' in piece:
+        raise ValueError("delimiters in quotes cannot be counted")
     delimiter = layout.delimiter.encode()
     cells = np.array([line.count(delimiter) for line in piece.splitlines()])
     if (cells != layout.n_columns - 1).any():
@@ -149,7 +163,7 @@ def _cells(line: bytes, layout: Layout, where: str) -> list[str]:
             f"{where}: {error}; a cell in quotes must end on the line where it begins"
         ) from error
     if len(cells) != layout.n_columns:
-        what = "a blank line" if cells == [""] else f"{len(cells)} cells"
+        what = "a blank line" if cells in ([], [""]) else f"{len(cells)} cells"
         raise DataError(
             f"{where}: got {what}, expected {layout.n_columns} cells as in the first line; correct "
             "or remove the line"
@@ -168,8 +182,9 @@ def _number(cells: list[str], column: int, layout: Layout, where: str) -> float:
 def _label(cells: list[str], layout: Layout, where: str) -> str:
     """Return the target's text."""
     label = cells[layout.target]
-    if not label:
+    if is_missing(label):
+        got = repr(label) if label else "nothing"
         raise DataError(
-            f"{where}, column {layout.target_name!r}: got nothing, expected a label; remove the row"
+            f"{where}, column {layout.target_name!r}: got {got}, expected a label; remove the row"
         )
     return label

@@ -49,7 +49,7 @@ class Model:
         if (classes is not None) != self.loss.is_classifier:
             expected = "two labels" if self.loss.is_classifier else "no labels"
             raise ModelError(f"classes: got {classes!r}, expected {expected} with this loss")
-        if classes is not None and classes[0] == classes[1]:
+        if classes is not None and not len(set(classes)) == len(list(classes)) == 2:
             raise ModelError(f"classes: got {classes!r}, expected two different labels")
 
     @property

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from mpi_gd.comm import MpiWorld, SerialWorld
+from mpi_gd.comm import SerialWorld
+from mpi_gd.comm.mpi import MpiWorld
 from mpi_gd.errors import DataError
 from mpi_gd.evaluation import Scores, evaluate
 from mpi_gd.losses import LOSSES
@@ -70,8 +71,8 @@ def on_all_ranks(
 @pytest.mark.parametrize("kind", LOSSES)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_same_bits_as_one_process(kind: str, n: int, how: str, weighted: bool) -> None:
-    y, z, weight, sizes = example(n, kind, seed=3)
-    weight = weight if weighted else None
+    y, z, given, sizes = example(n, kind, seed=3)
+    weight = given if weighted else None
     alone = evaluate(SerialWorld(), LOSSES[kind](), y, z, weight, sizes, len(sizes))
     world = MpiWorld(MPI.COMM_WORLD)
     together = on_all_ranks(world, kind, (y, z, weight, sizes), cuts_of(len(sizes), how, 4))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from mpi_gd import files
 from mpi_gd.errors import FileError
 from mpi_gd.files import discard, publish, reserve, write_at, write_atomically
 
@@ -49,7 +48,7 @@ def test_a_failing_call_leaves_the_old_file_alone(
         raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, call, fail)
+        patch.setattr(os, call, fail)
         with pytest.raises(FileError, match=r"a\.npz: cannot write: .* \(.*disk"):
             write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
@@ -58,7 +57,7 @@ def test_a_failing_call_leaves_the_old_file_alone(
 
 def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = os.pwrite
-    monkeypatch.setattr(files.os, "pwrite", lambda fd, data, at: whole(fd, bytes(data[:3]), at))
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: whole(fd, bytes(data[:3]), at))
     write_atomically(tmp_path / "a", b"0123456789")
     assert (tmp_path / "a").read_bytes() == b"0123456789"
 
@@ -73,7 +72,7 @@ def test_a_folder_that_cannot_be_flushed_is_no_error(
             raise OSError(errno.EINVAL, "invalid argument")
         flush(descriptor)
 
-    monkeypatch.setattr(files.os, "fsync", picky)
+    monkeypatch.setattr(os, "fsync", picky)
     write_atomically(tmp_path / "a", b"x")
     assert (tmp_path / "a").read_bytes() == b"x"
 

@@ -15,12 +15,12 @@ from mpi_gd.comm import SerialWorld
 from mpi_gd.errors import DataError
 from mpi_gd.evaluation import METRICS, Scores, evaluate
 from mpi_gd.evaluation.auc import _exact_dot
-from mpi_gd.losses import LOSSES
+from mpi_gd.losses import LOSSES, Loss
 
 LOGISTIC, SQUARED = LOSSES["logistic"](), LOSSES["squared"]()
 
 
-def score(loss: object, y: object, z: object, weight: object = None, tile: int = 5) -> Scores:
+def score(loss: Loss, y: object, z: object, weight: object = None, tile: int = 5) -> Scores:
     """Evaluate on one rank, in tiles of `tile` rows."""
     y, z = np.array(y, dtype=np.float64), np.array(z, dtype=np.float64)
     weight = None if weight is None else np.array(weight, dtype=np.float64)
@@ -114,7 +114,7 @@ def test_inputs_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("loss", [LOGISTIC, SQUARED])
-def test_a_row_of_weight_zero_is_no_row(loss: object) -> None:
+def test_a_row_of_weight_zero_is_no_row(loss: Loss) -> None:
     y, z = [0, 1, 0, 1, 1, 0, 1], [0.3, 0.2, -1, np.nan, 0.1, np.inf, 2]
     some = score(loss, y, z, [1, 1, 1, 0, 1, 0, 1], tile=3)
     kept = [0, 1, 2, 4, 6]
@@ -146,8 +146,8 @@ def test_no_rows_have_no_metrics() -> None:
 
 
 def test_overflow_is_omitted_with_a_reason() -> None:
-    scores = score(SQUARED, [1e300, 0], [-1e300, 0])
-    assert scores["mae"] == 1e300
+    scores = score(SQUARED, [1e280, 0], [-1e280, 0])
+    assert scores["mae"] == 1e280
     assert set(scores.omitted) == {"rmse", "r2"}
 
 

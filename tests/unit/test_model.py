@@ -61,7 +61,8 @@ def test_labels_are_numbers_only_if_they_read_back_alike(
 @pytest.mark.parametrize("dtype", ["f4", "f8", ">f8", "f2", "i8", "u1", "?"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_every_number_type_is_taken(dtype: str, order: str) -> None:
-    x = np.asarray(np.random.default_rng(0).integers(0, 2, size=(50, 3)), dtype=dtype, order=order)
+    x = np.random.default_rng(0).integers(0, 2, size=(50, 3)).astype(dtype)
+    x = np.asfortranarray(x) if order == "F" else x
     expected = x.astype(np.float64) @ COEF + 0.25
     np.testing.assert_array_equal(regression().decision(x), expected)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,7 +116,8 @@ def test_sound_archives_that_are_no_models_are_refused(
     tmp_path: Path, key: str, value: object, words: str
 ) -> None:
     arrays, document = content()
-    (arrays if key in arrays else document)[key] = value  # type: ignore[index]
+    parts: dict[str, Any] = arrays if key in arrays else document
+    parts[key] = value
     (tmp_path / "m.npz").write_bytes(pack(arrays, document))
     with pytest.raises(ModelError, match=words):
         load_model(tmp_path / "m.npz")

@@ -1,0 +1,243 @@
+"""Every solver's training on many ranks has the bits of one process, and one Allreduce a question.
+
+Each rank holds only its own rows, which differ; tiles do not divide by the number of ranks.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from mpi_gd.comm import SerialWorld, World
+from mpi_gd.comm.mpi import MpiWorld
+from mpi_gd.data.grid import RowGrid
+from mpi_gd.errors import DataError, OutOfStep
+from mpi_gd.losses import LOSSES, Loss
+from mpi_gd.objective import Objective, Rows, find_scaling
+from mpi_gd.penalties import L2
+from mpi_gd.solvers import (
+    SOLVERS,
+    BarzilaiBorwein,
+    GradientDescent,
+    Lbfgs,
+    Question,
+    Sgd,
+    Solver,
+)
+from mpi_gd.trainer import N_VOTES, Ballot, Ending, train
+
+pytestmark = pytest.mark.mpi
+
+SIZE, RANK = MPI.COMM_WORLD.size, MPI.COMM_WORLD.rank
+D = 7
+WAYS: dict[str, Solver] = {kind: solver() for kind, solver in SOLVERS.items()} | {
+    "backtracking": GradientDescent(rule="backtracking"),
+    "far": GradientDescent(rule="backtracking", step=1e12),
+    "small batches": Sgd(batch_size=20, schedule="inverse", averaging=False),
+    "monotone": BarzilaiBorwein(memory_length=1),
+}
+
+
+class CountingWorld(MpiWorld):
+    """Counts what is sent."""
+
+    n_sums = n_maxima = n_others = 0
+
+    def allreduce_sum(self, buffer: Any) -> None:
+        self.n_sums += 1
+        super().allreduce_sum(buffer)
+
+    def allreduce_max(self, buffer: Any) -> None:
+        self.n_maxima += 1
+        super().allreduce_max(buffer)
+
+    def bcast_bytes(self, data: bytes | None) -> bytes:
+        self.n_others += 1
+        return super().bcast_bytes(data)
+
+    def gather_small(self, text: str) -> list[str]:
+        self.n_others += 1
+        return super().gather_small(text)
+
+    def alltoallv(self, pieces: list[Any]) -> list[Any]:
+        self.n_others += 1
+        return super().alltoallv(pieces)
+
+
+def table(n: int, loss: Loss) -> tuple[Any, Any, Any]:
+    """Return X, y and mask of all rows, the same on all ranks."""
+    rng = np.random.default_rng(n)
+    x = rng.normal(size=(n, D)) * 10.0 ** np.arange(-3, 4) + np.arange(D)
+    z = (x - x.mean(axis=0)) / 10.0 ** np.arange(-3, 4) @ rng.normal(size=D)
+    z = z + rng.standard_cauchy(size=n)
+    return x, (z > 0) * 1.0 if loss.is_classifier else z, rng.random(n) < 0.8
+
+
+def rows_of(world: World, n: int, loss: Loss) -> Rows:
+    """Return this rank's rows, in memory of their own."""
+    x, y, mask = table(n, loss)
+    grid = RowGrid(n, D, 8)
+    own = slice(*grid.rows_of(world.rank, world.size))
+    first, last = grid.tiles_of(world.rank, world.size)
+    # The first row counts, so that one row is enough to train on.
+    mask[0] = True
+    return Rows(grid, first, last, x[own].copy(), loss.encode(y[own]), mask[own].copy())
+
+
+def objective_of(world: World, n: int, loss: Loss) -> Objective:
+    """Return the objective as the program makes it."""
+    rows = rows_of(world, n, loss)
+    names = tuple(f"x{j}" for j in range(D))
+    scaling = find_scaling(
+        world, rows, names, "exact", standardize=False, precondition=True, locate=str
+    )
+    return Objective(world, rows, loss, L2(1e-3), scaling, seed=11, n_votes=N_VOTES)
+
+
+def history(world: World, n: int, kind: str, solver: Solver) -> list[bytes]:
+    """Return the bits of every iterate and its objective."""
+    objective = objective_of(world, n, LOSSES[kind]())
+    problem = objective.problem
+    bits: list[bytes] = []
+    outcome = train(
+        objective,
+        solver,
+        solver.start(problem, np.zeros(problem.n_params)),
+        tol=1e-12,
+        # Every epoch of many small batches is a hundred messages.
+        max_iter=4 if isinstance(solver, Sgd) else 25,
+        ballot=Ballot(world.is_root, lambda: False),
+        on_step=lambda record: bits.append(
+            np.array([record.objective, record.gradient_norm, record.step]).tobytes()
+        ),
+        on_save=lambda iteration, questions: None,
+    )
+    assert outcome.step is not None
+    return [*bits, outcome.step.u.tobytes(), outcome.ending.value.encode()]
+
+
+@pytest.mark.parametrize("n", [1, 3, 700, 5003])
+@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("way", WAYS)
+def test_same_bits_as_one_process(way: str, kind: str, n: int) -> None:
+    expected = history(SerialWorld(), n, kind, WAYS[way])
+    together = history(MpiWorld(MPI.COMM_WORLD), n, kind, WAYS[way])
+    assert together == expected
+
+
+def test_other_rows_on_another_rank_are_noticed() -> None:
+    """The comparison above can fail: each rank's rows count."""
+    world = MpiWorld(MPI.COMM_WORLD)
+    u = np.linspace(-1, 1, D + 1)
+    rows = rows_of(world, 5003, LOSSES["squared"]())
+    values = []
+    for culprit in (None, 0, SIZE - 1):
+        if culprit == RANK:
+            rows.target[0] += 1.0
+        scaling = find_scaling(
+            world, rows, ("x",) * D, "exact", standardize=False, precondition=True, locate=str
+        )
+        objective = Objective(world, rows, LOSSES["squared"](), L2(), scaling)
+        rows.mask[:1] = True  # type: ignore[index]
+        values.append(objective.answer(Question(u)).answer.value)
+    assert len(set(values)) == 3
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_one_allreduce_a_question(way: str) -> None:
+    world = CountingWorld(MPI.COMM_WORLD)
+    objective = objective_of(world, 5003, LOSSES["logistic"]())
+    world.n_sums = world.n_maxima = world.n_others = 0
+    solver, problem = WAYS[way], objective.problem
+    questions: list[int] = []
+    train(
+        objective,
+        solver,
+        solver.start(problem, np.zeros(problem.n_params)),
+        tol=1e-10,
+        max_iter=4 if isinstance(solver, Sgd) else 30,
+        ballot=Ballot(world.is_root, lambda: False),
+        on_step=lambda record: questions.append(record.questions),
+        on_save=lambda iteration, questions: None,
+    )
+    # A kind of question, all rows or batches, is calibrated once. A trial point so far away that
+    # sums overflow what was agreed on costs two messages more.
+    plans = 2 if isinstance(solver, Sgd) else 1
+    n_again = world.n_maxima - plans
+    assert world.n_sums == questions[-1] + n_again
+    assert n_again > 0 if way == "far" else n_again == 0
+    assert world.n_others == 0
+
+
+def test_one_rank_in_another_state_is_found_out() -> None:
+    world = MpiWorld(MPI.COMM_WORLD)
+    objective = objective_of(world, 5003, LOSSES["logistic"]())
+    u = np.zeros(D + 1)
+    u[0] = 5e-324 if RANK == SIZE - 1 and SIZE > 1 else 0.0
+    if SIZE == 1:
+        objective.answer(Question(u))
+        return
+    with pytest.raises(OutOfStep):
+        objective.answer(Question(u))
+
+
+@pytest.mark.parametrize("culprit", range(SIZE))
+def test_a_nan_in_one_ranks_rows_is_everybodys_error(culprit: int) -> None:
+    world = MpiWorld(MPI.COMM_WORLD)
+    rows = rows_of(world, 512 * SIZE + 3, LOSSES["squared"]())
+    start = rows.grid.rows_of(culprit, SIZE)[0]
+    if culprit == RANK:
+        rows.x[5, 2] = np.nan
+    with pytest.raises(DataError) as caught:
+        find_scaling(
+            world,
+            rows,
+            tuple("abcdefg"),
+            "exact",
+            standardize=False,
+            precondition=True,
+            locate=lambda row: f"f.csv: row {row}",
+        )
+    assert f"f.csv: row {start + 5}, column 'c': got nan, expected" in str(caught.value)
+    messages = MPI.COMM_WORLD.allgather(str(caught.value))
+    assert len(set(messages)) == 1
+    assert SIZE == 1 or messages[0].startswith(f"rank {culprit}: ")
+
+
+@pytest.mark.parametrize("culprit", range(SIZE))
+def test_one_ranks_signal_stops_all_at_the_same_question(culprit: int) -> None:
+    received: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: received.append(number))
+    world = MpiWorld(MPI.COMM_WORLD)
+    objective = objective_of(world, 700, LOSSES["logistic"]())
+    problem, solver = objective.problem, Lbfgs()
+    seen: list[int] = []
+    saved: list[tuple[int, int]] = []
+
+    def on_step(record: Any) -> None:
+        seen.append(record.iteration)
+        if record.iteration == 3 and culprit == RANK:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    try:
+        outcome = train(
+            objective,
+            solver,
+            solver.start(problem, np.zeros(problem.n_params)),
+            tol=0.0,
+            max_iter=20,
+            ballot=Ballot(world.is_root, lambda: bool(received)),
+            on_step=on_step,
+            on_save=lambda iteration, questions: saved.append((iteration, questions)),
+        )
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert outcome.ending is Ending.STOPPED
+    assert len(saved) == 1
+    assert len(set(MPI.COMM_WORLD.allgather((tuple(seen), tuple(saved))))) == 1
+    assert seen == [0, 1, 2, 3, 4] or seen == [0, 1, 2, 3]
