@@ -11,6 +11,8 @@ from collections import deque
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from mpi_gd.files import write_atomically
+
 __all__ = ["Progress", "Report", "choose_progress", "keep_metrics"]
 
 Progress = Literal["auto", "live", "lines", "none"]
@@ -33,6 +35,7 @@ class Report:
         self._progress, self._tol = progress, tol
         self._flushed = time.monotonic()
         self._shown = -math.inf
+        self._shown_iteration = -1
         self._recent: deque[tuple[int, float, float]] = deque(maxlen=_WINDOW)
         self._is_line_open = False
 
@@ -54,11 +57,13 @@ class Report:
         pause = _LIVE_SECONDS if self._progress == "live" else _LINE_SECONDS
         if self._progress in ("live", "lines") and now - self._shown >= pause:
             self._shown = now
+            self._shown_iteration = record["iteration"]
             self._show(self._line(record))
 
     def close(self, record: dict[str, Any] | None) -> None:
         """Show the last iteration and close the file."""
-        if record is not None and self._progress in ("live", "lines"):
+        is_shown = record is None or record["iteration"] == self._shown_iteration
+        if record is not None and not is_shown and self._progress in ("live", "lines"):
             self._show(self._line(record))
         self._end_line()
         self._file.close()
@@ -112,7 +117,7 @@ def keep_metrics(path: Path, iteration: int) -> None:
         except (ValueError, KeyError, TypeError):
             # The last line of a killed program may be cut, or be anything after a power cut.
             continue
-    path.write_text("".join(kept), encoding="utf-8")
+    write_atomically(path, "".join(kept).encode("utf-8"))
 
 
 def choose_progress(wanted: Progress) -> Progress:

@@ -8,7 +8,7 @@ from mpi_gd import __version__
 from mpi_gd.comm import World
 from mpi_gd.commands.folder import RunFolder
 from mpi_gd.commands.setup import Setup
-from mpi_gd.report import Progress, Report, choose_progress
+from mpi_gd.report import Progress, Report, choose_progress, keep_metrics
 from mpi_gd.trainer import Record
 
 __all__ = ["Account"]
@@ -17,13 +17,16 @@ __all__ = ["Account"]
 class Account:
     """The root's report; on the other ranks nothing."""
 
-    def __init__(self, world: World, folder: RunFolder, setup: Setup, progress: Progress) -> None:
-        """Open the history."""
+    def __init__(
+        self, world: World, folder: RunFolder, setup: Setup, progress: Progress, iteration: int
+    ) -> None:
+        """Open the history, and drop what it has beyond `iteration`, from which to go on."""
         self._report: Report | None = None
         self.began = time.monotonic()
         self.last: Record | None = None
         with world.phase("opening the history", by_root=True):
             if world.is_root:
+                keep_metrics(folder.metrics, iteration)
                 shown = choose_progress(progress)
                 self._report = Report(folder.metrics, shown, setup.job.stop.tol)
         ranks = "1 rank" if world.size == 1 else f"{world.size} ranks"

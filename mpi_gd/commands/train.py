@@ -17,7 +17,6 @@ from mpi_gd.commands.jobs import read_shared_job, write_job
 from mpi_gd.commands.results import finish
 from mpi_gd.commands.setup import Setup, set_up
 from mpi_gd.options import TrainOptions
-from mpi_gd.report import keep_metrics
 from mpi_gd.trainer import Ballot, Ending, Outcome, train
 
 __all__ = ["run"]
@@ -38,8 +37,9 @@ def run(world: World, options: TrainOptions) -> int:
         return 0
     folder = choose_folder(world, job.name, options)
     write_job(world, folder, job, path.parent)
-    report = Account(world, folder, setup, options.progress)
-    outcome = _train(world, setup, folder, options, report)
+    found = _newest(world, folder, setup.digest) if options.resume else None
+    report = Account(world, folder, setup, options.progress, found.iteration if found else -1)
+    outcome = _train(world, setup, folder, found, report)
     if outcome.ending is Ending.STOPPED:
         report.say(f"Stopped: the state is saved in {folder.checkpoints}. Go on with --resume.")
         return _EXIT_STOPPED
@@ -48,22 +48,18 @@ def run(world: World, options: TrainOptions) -> int:
 
 
 def _train(
-    world: World, setup: Setup, folder: RunFolder, options: TrainOptions, report: Account
+    world: World, setup: Setup, folder: RunFolder, found: Checkpoint | None, report: Account
 ) -> Outcome:
     """Start or take up the training, and run it to an ending; collective."""
     job, objective = setup.job, setup.objective
     problem = objective.problem
     state = job.solver.start(problem, np.zeros(problem.n_params))
     questions = 0
-    found = _newest(world, folder, setup.digest) if options.resume else None
     if found:
         state = checkpoint.with_arrays(state, found.state)
         objective.set_exponents(found.exponents)
         questions = found.questions
         report.say(f"Going on from iteration {found.iteration}.")
-    with world.phase("opening the history", by_root=True):
-        if world.is_root:
-            keep_metrics(folder.metrics, found.iteration if found else -1)
     try:
         return train(
             objective,

@@ -62,6 +62,7 @@ class Objective:
         self._sums: dict[int, TileSum] = {0: self._tile_sum(rows.grid.n_tiles)}
         self._partials = np.empty((rows.n_tiles, self._kernel.width))
         self._batches: dict[int, BatchRows] = {}
+        self._n_rows: dict[int, int] = {0: rows.grid.n_samples}
 
     @property
     def problem(self) -> Problem:
@@ -97,7 +98,7 @@ class Objective:
             answer=answer,
             votes=extra[1 : 1 + self._n_votes].copy(),
             compute=extra[1 + self._n_votes :] * 1e-9,
-            n_rows=size or self._rows.grid.n_samples,
+            n_rows=self._n_rows[size],
             reduce_seconds=(reduced - computed) * 1e-9,
         )
 
@@ -128,6 +129,7 @@ class Objective:
         rows = self._rows
         self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
         self._sums[size] = self._tile_sum(plan.n_lanes)
+        self._n_rows[size] = plan.n_rows
 
     def _local_sums(self, question: Question) -> Floats:
         """Return the sums over this rank's tiles, or over its chunks of a batch."""

@@ -58,6 +58,11 @@ class BatchPlan:
         return -(-self.grid.tile_rows // self.chunk_rows)
 
     @property
+    def n_rows(self) -> int:
+        """Return the rows of a whole batch: `size`, or as near to it as the tiles allow."""
+        return self.n_lanes * self.chunk_rows
+
+    @property
     def n_batches(self) -> int:
         """Return the number of batches of an epoch."""
         return max(self.n_chunks(lane) for lane in range(self.n_lanes))

@@ -25,6 +25,7 @@ class _State(ProbedState):
 
     value: float
     gradient: Floats
+    residual: float
     trial: float
     """Step of the point asked for; 0 when it is the iterate itself."""
     n_trials: int
@@ -53,7 +54,14 @@ class GradientDescent(Solver):
         if not step and self.rule == "backtracking":
             step = 1.0 / problem.mean_curvature
         fields = start_probe(problem, u, step)
-        return _State(**fields, value=np.inf, gradient=np.zeros_like(u), trial=0.0, n_trials=0)  # type: ignore[arg-type]
+        return _State(
+            **fields,
+            value=np.inf,
+            gradient=np.zeros_like(u),
+            residual=0.0,
+            trial=0.0,
+            n_trials=0,
+        )
 
     def ask(self, state: _State) -> Question:
         """Ask at the next point."""
@@ -80,7 +88,7 @@ class GradientDescent(Solver):
                 return None
             return Step(
                 state.u,
-                Answer(state.value, state.gradient, answer.residual),
+                Answer(state.value, state.gradient, state.residual),
                 0.0,
                 "no step lowers the objective any more",
             )
@@ -101,7 +109,7 @@ class GradientDescent(Solver):
         """Move to the point that was asked about."""
         used = state.trial
         state.u = state.u - state.trial * state.gradient
-        state.value, state.gradient = answer.value, answer.gradient
+        state.value, state.gradient, state.residual = answer.value, answer.gradient, answer.residual
         state.iteration += 1
         if self.rule == "fixed" or not used:
             state.trial = state.step_size

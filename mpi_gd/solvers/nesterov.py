@@ -46,7 +46,7 @@ class Nesterov(Solver):
 
     def start(self, problem: Problem, u: Floats) -> _State:
         """Begin at u without momentum."""
-        return _State(**start_probe(problem, u, self.step), last=u.copy(), momentum=1.0)  # type: ignore[arg-type]
+        return _State(**start_probe(problem, u, self.step), last=u.copy(), momentum=1.0)
 
     def ask(self, state: _State) -> Question:
         """Ask at the extrapolated point."""

@@ -8,6 +8,7 @@ there bounds it everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class ProbedState(State):
     """The gradient at 0."""
 
 
-def start_probe(problem: Problem, u: Floats, step: float) -> dict[str, object]:
+def start_probe(problem: Problem, u: Floats, step: float) -> dict[str, Any]:
     """Return the fields of a ProbedState; a positive `step` is taken as it is."""
     # Any vector that is orthogonal to nothing likely; the same on all ranks.
     random = np.random.Generator(np.random.Philox(problem.n_params))

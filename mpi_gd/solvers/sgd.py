@@ -76,7 +76,7 @@ class Sgd(Solver):
     def start(self, problem: Problem, u: Floats) -> _State:
         """Begin at u."""
         return _State(
-            **start_probe(problem, u, self.step),  # type: ignore[arg-type]
+            **start_probe(problem, u, self.step),
             number=0,
             n_batches=problem.n_batches(self.batch_size),
             velocity=np.zeros_like(u),
