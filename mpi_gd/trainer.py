@@ -25,8 +25,8 @@ class Ending(Enum):
     """Why a training ended; the value is for people."""
 
     CONVERGED = "converged"
-    SOLVER = "the solver is done"
-    MAX_ITER = "max_iter reached before tol"
+    SOLVER = "done"
+    MAX_ITER = "not converged: max_iter reached before tol"
     STOPPED = "stopped"
 
 

@@ -50,9 +50,10 @@ class Setup:
         grid = self.data.grid
         n_held = grid.n_samples - round(self.scaling.weight)
         held = f" ({n_held:,} held out)" if n_held else ""
+        tiles = "1 tile" if grid.n_tiles == 1 else f"{grid.n_tiles} tiles"
         return (
             f"{grid.n_samples:,} rows{held} x {grid.n_features} features of "
-            f"{self.data.source.dtype}, {grid.n_tiles} tiles"
+            f"{self.data.source.dtype}, {tiles}"
         )
 
 

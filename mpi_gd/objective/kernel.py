@@ -1,6 +1,6 @@
 """Loss and gradient of rows in one read of X.
 
-A block of about 1 MiB is brought into the cache, and both products with it, X_t w and r X_t, are
+A block of about 1.6 MB is brought into the cache, and both products with it, X_t w and r X_t, are
 done while it is there.
 """
 
