@@ -20,13 +20,17 @@ export OPENBLAS_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CO
 
 names=() results=()
 failed=0 passed=0
+logs=$(mktemp -d) || exit 1
+trap 'rm -rf "$logs"' EXIT
 # step NAME SECONDS COMMAND...: run it within so many seconds, note how it went.
 step() {
     local name=$1 limit=$2 begin=$SECONDS code
     shift 2
     printf '\n===== %s\n' "$name"
-    timeout --kill-after=10 "$limit" "$@" </dev/null
-    code=$?
+    { timeout --kill-after=10 "$limit" "$@" </dev/null; code=$?; } \
+        > >(exec tee "$logs/${#names[@]}") 2>&1
+    # Wait for the last lines, but not for a process that outlived its launcher.
+    timeout 5 tail --pid=$! -f /dev/null
     names+=("$name")
     if [[ $code -eq 0 ]]; then
         passed=$((passed + 1)) results+=("ok, $((SECONDS - begin)) s")
@@ -77,7 +81,7 @@ for mpi in "${mpis[@]}"; do
     [[ $mpi == openmpi ]] && flags=(--oversubscribe --bind-to none)
     for n in "${sizes[@]}"; do
         has tests/mpi && step "$mpi: MPI tests on $n ranks" 300 "$bin/mpirun" "${flags[@]}" -n "$n" \
-            "$python" -m tests.ranks -q "${marks[@]}" tests/mpi
+            "$python" -m tests.ranks -q --color=no "${marks[@]}" tests/mpi
     done
     has tests/cli && step "$mpi: whole program" 900 "$python" -m pytest -q "${marks[@]}" tests/cli
 done
@@ -86,6 +90,12 @@ if [[ ${#mpis[@]} -gt 1 ]]; then
     step "same bytes under both MPIs" 300 bash tests/both_mpis.sh "${mpis[@]/#/.venvs/}"
 fi
 
+# What failed is said again at the end, where it is found.
+for i in "${!names[@]}"; do
+    [[ ${results[i]} == FAILED* ]] || continue
+    printf '\n===== %s %s\n' "${names[i]}" "${results[i]}"
+    tail -n 100 "$logs/$i"
+done
 printf '\n===== summary (%s s)\n' "$SECONDS"
 for i in "${!names[@]}"; do printf '%-34s %s\n' "${names[i]}" "${results[i]}"; done
 echo "$passed passed, $failed failed"
