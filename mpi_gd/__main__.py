@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from mpi_gd import cli, signals
-from mpi_gd.errors import MpiGdError
+from mpi_gd import cli, launcher, signals
+from mpi_gd.errors import MpiGdError, RankLost
 
-# What launchers tell a process of its rank, before MPI starts.
-_RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
+if TYPE_CHECKING:
+    from mpi_gd.comm.mpi import MpiWorld
+    from mpi_gd.options import Options
+
+# A rank that dies inside MPI_Init leaves the others waiting there.
+_START_SECONDS = 60.0
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program on all ranks; return this rank's exit code."""
     parsed = cli.parse(sys.argv[1:] if argv is None else argv)
     if isinstance(parsed, cli.ParsedExit):
-        if _is_first_process():
+        if launcher.is_first_process():
             print(parsed.text, file=sys.stderr if parsed.to_stderr else sys.stdout)
         return parsed.code
     _use_one_thread()
     signals.install()
+    if launcher.offers_survival():
+        faulthandler.dump_traceback_later(_START_SECONDS, exit=True)
     try:
-        from mpi_gd.comm import mpi
+        from mpi_gd.comm import mpi, ulfm
     except (ImportError, RuntimeError) as error:
         print(
             f"mpi_gd: error: MPI cannot be loaded ({str(error).splitlines()[0]}); install one: "
@@ -31,25 +39,31 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    world = mpi.MpiWorld()
+    world = ulfm.SurvivingWorld() if launcher.offers_survival() else mpi.MpiWorld()
+    faulthandler.cancel_dump_traceback_later()
     mpi.abort_on_uncaught(world)
-    command = import_module(f"mpi_gd.commands.{parsed.command}")
-    try:
-        world.check_launcher()
-        code: int = command.run(world, parsed)
-    except MpiGdError as error:
-        if world.is_root:
-            print(f"mpi_gd: error: {error}", file=sys.stderr, flush=True)
-        code = error.exit_code
-        if not mpi.leave_together(world):
-            raise
+    code = _run(world, parsed)
+    world.leave(code)
     return code
 
 
-def _is_first_process() -> bool:
-    """Whether this is rank 0, as far as the launcher has told."""
-    ranks = [os.environ[name] for name in _RANK_VARIABLES if name in os.environ]
-    return not ranks or ranks[0] == "0"
+def _run(world: MpiWorld, options: Options) -> int:
+    """Run the command; report an error that all ranks have, once. Return the exit code."""
+    command = import_module(f"mpi_gd.commands.{options.command}")
+    try:
+        world.check_launcher()
+        return int(command.run(world, options))
+    except MpiGdError as error:
+        if world.is_root:
+            print(f"mpi_gd: error: {error}", file=sys.stderr, flush=True)
+        if not world.meet():
+            raise
+        return error.exit_code
+    except RankLost:
+        lost = ", ".join(world.recover())
+        if world.is_root:
+            print(f"mpi_gd: error: lost {lost}; run it again", file=sys.stderr, flush=True)
+        return 1
 
 
 def _use_one_thread() -> None:

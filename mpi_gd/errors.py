@@ -16,6 +16,7 @@ __all__ = [
     "ModelError",
     "MpiGdError",
     "OutOfStep",
+    "RankLost",
 ]
 
 
@@ -46,6 +47,13 @@ class Diverged(MpiGdError, ArithmeticError):
     """Report that the objective left the finite numbers."""
 
     exit_code = 3
+
+
+class RankLost(Exception):
+    """Report that a rank has died, from a collective that it took no part in.
+
+    The communicator is of no use until the ranks that are left have recovered.
+    """
 
 
 class OutOfStep(MpiGdError, RuntimeError):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mpi_gd.objective import Reply
 from mpi_gd.solvers import Question, Solver, Step
 
-__all__ = ["N_VOTES", "Ballot", "Ending", "Outcome", "Record", "train"]
+__all__ = ["N_VOTES", "Ballot", "Course", "Ending", "Outcome", "Record", "train"]
 
 Floats = NDArray[np.float64]
 N_VOTES = 2
@@ -62,6 +62,16 @@ class Outcome:
     detail: str = ""
 
 
+@dataclass
+class Course:
+    """Where a training is. All ranks that are alive are at most one question apart."""
+
+    state: Any
+    """The solver's."""
+    questions: int = 0
+    """Questions that have been answered since the start of the training."""
+
+
 class Answers(Protocol):
     """What answers questions."""
 
@@ -101,7 +111,7 @@ class Ballot:
 def train(
     objective: Answers,
     solver: Solver,
-    state: Any,
+    course: Course,
     *,
     tol: float,
     max_iter: int,
@@ -109,33 +119,32 @@ def train(
     on_step: Callable[[Record], None],
     on_save: Callable[[int, int], None],
     save_every: int = 0,
-    questions: int = 0,
 ) -> Outcome:
-    """Drive `solver` from `state` until an ending; collective.
+    """Drive `solver` along `course` until an ending; collective.
 
     `on_step` gets each iteration's record, `on_save` the number of iterations and of questions,
-    where the ranks have voted to save, and every `save_every` iterations. `questions` is what was
-    asked before a resume. All decisions are made from what was reduced, so all ranks make the same.
+    where the ranks have voted to save, and every `save_every` iterations. All decisions are made
+    from what was reduced, so all ranks make the same. Whatever is raised, `course` is whole.
     """
-    spent = _Spent()
+    spent, state = _Spent(), course.state
     while True:
         reply = objective.answer(solver.ask(state), ballot.cast())
-        questions += 1
-        spent.add(reply)
         step = solver.tell(state, reply.answer)
+        course.questions += 1
+        spent.add(reply)
         due = bool(reply.votes[_SAVE])
         if step is not None:
-            record = spent.record(step, state.iteration, questions)
+            record = spent.record(step, state.iteration, course.questions)
             on_step(record)
             ending = _ending(step, record, tol, max_iter)
             if ending is not None:
                 return Outcome(step, ending, step.end)
             due = due or bool(save_every and record.iteration % save_every == 0)
         if reply.votes[_STOP]:
-            on_save(state.iteration, questions)
+            on_save(state.iteration, course.questions)
             return Outcome(step, Ending.STOPPED)
         if due:
-            on_save(state.iteration, questions)
+            on_save(state.iteration, course.questions)
 
 
 def _ending(step: Step, record: Record, tol: float, max_iter: int) -> Ending | None:

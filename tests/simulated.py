@@ -60,8 +60,8 @@ class ThreadWorld(World):
         self.n_maxima += 1
         buffer[:] = np.maximum.reduce(self._all(buffer.copy()))
 
-    def bcast_bytes(self, data: bytes | None) -> bytes:
-        return bytes(self._all(data)[0])
+    def bcast_bytes(self, data: bytes | None, source: int = 0) -> bytes:
+        return bytes(self._all(data)[source])
 
     def gather_small(self, text: str) -> list[str]:
         return self._all(text)

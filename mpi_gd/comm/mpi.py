@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sys
 import time
 import traceback
@@ -13,13 +13,12 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from mpi_gd import launcher
 from mpi_gd.comm.world import World
 from mpi_gd.errors import JobError
 
-__all__ = ["MpiWorld", "abort_on_uncaught", "leave_together", "library_version", "stop_all"]
+__all__ = ["MpiWorld", "abort_on_uncaught", "library_version"]
 
-# Launchers tell a program their number of processes by these variables.
-_SIZE_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS")
 # A rank waits so many seconds times its number before it prints a traceback: when all ranks raise,
 # the first one's word that it prints comes before.
 _TURN_SECONDS = 0.02
@@ -37,6 +36,8 @@ class MpiWorld(World):
         self._comm = MPI.COMM_WORLD if comm is None else comm
         self.rank = self._comm.Get_rank()
         self.size = self._comm.Get_size()
+        # Whatever becomes of the communicator, by this one ranks hear of an abort.
+        self._alarms = self._comm
 
     def allreduce_sum(self, buffer: NDArray[Any]) -> None:
         """Sum in place, by MPI's own SUM."""
@@ -46,9 +47,9 @@ class MpiWorld(World):
         """Take the maximum in place."""
         self._comm.Allreduce(MPI.IN_PLACE, buffer, MPI.MAX)
 
-    def bcast_bytes(self, data: bytes | None) -> bytes:
-        """Return the root's bytes."""
-        return bytes(self._comm.bcast(data, root=0))
+    def bcast_bytes(self, data: bytes | None, source: int = 0) -> bytes:
+        """Return the bytes of rank `source`."""
+        return bytes(self._comm.bcast(data, root=source))
 
     def gather_small(self, text: str) -> list[str]:
         """Return all texts, on all ranks."""
@@ -64,35 +65,53 @@ class MpiWorld(World):
         self._comm.Alltoallv([sent, counts], [received, coming])
         return np.split(received, np.cumsum(coming)[:-1])
 
-    def barrier(self) -> MPI.Request:
-        """Begin a barrier; it completes when all ranks have begun it."""
-        return self._comm.Ibarrier()
-
-    def announce_abort(self) -> bool:
-        """Tell the higher ranks that this one aborts; False if a lower one has told so before."""
-        deadline = time.monotonic() + min(_TURN_SECONDS * self.rank, _LONGEST_TURN)
-        while time.monotonic() < deadline:
-            # A message is seen only while one looks for it.
-            if self._comm.Iprobe(MPI.ANY_SOURCE, _ABORT_TAG):
+    def meet(self, seconds: float = 3.0) -> bool:
+        """Whether all ranks come here within some seconds: an error that all of them have."""
+        request = self._comm.Ibarrier()
+        deadline = time.monotonic() + seconds
+        while not request.Test():
+            if time.monotonic() > deadline:
                 return False
             time.sleep(0.001)
-        for rank in range(self.rank + 1, self.size):
-            # Nothing but an envelope: it leaves at once, whatever the receiver is doing.
-            self._comm.Isend([None, 0, MPI.BYTE], rank, _ABORT_TAG)
         return True
+
+    def leave(self, status: int) -> None:
+        """Prepare for the end of the program with this exit status; collective."""
+
+    def announce_abort(self) -> bool:
+        """Tell the others that this rank aborts; False if another one has told so before."""
+        deadline = time.monotonic() + min(_TURN_SECONDS * self.rank, _LONGEST_TURN)
+        while not self.hears_abort():
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(0.001)
+        else:
+            return False
+        me = self._alarms.Get_rank()
+        for rank in range(self._alarms.Get_size()):
+            if rank != me:
+                with contextlib.suppress(MPI.Exception):
+                    # Nothing but an envelope: it leaves at once, whatever the receiver is doing.
+                    self._alarms.Isend([None, 0, MPI.BYTE], rank, _ABORT_TAG)
+        return True
+
+    def hears_abort(self) -> bool:
+        """Whether another rank has told that it aborts: seen only when one looks for it."""
+        return bool(self._alarms.Iprobe(MPI.ANY_SOURCE, _ABORT_TAG))
+
+    def abort(self) -> None:
+        """End all ranks at once with status 1."""
+        MPI.COMM_WORLD.Abort(1)
 
     def check_launcher(self) -> None:
         """Raise JobError if the launcher started several processes that MPI does not connect."""
-        if self.size > 1:
-            return
-        for variable in _SIZE_VARIABLES:
-            started = os.environ.get(variable, "")
-            if started.isdigit() and int(started) > 1:
-                raise JobError(
-                    f"the launcher started {started} processes ({variable}) but MPI connects only "
-                    f"this one: the launcher and {library_version()} belong to different MPIs; "
-                    "use the mpirun of the MPI that mpi4py was installed with"
-                )
+        started, variable = launcher.started_size()
+        if self.size == 1 and started > 1:
+            raise JobError(
+                f"the launcher started {started} processes ({variable}) but MPI connects only "
+                f"this one: the launcher and {library_version()} belong to different MPIs; "
+                "use the mpirun of the MPI that mpi4py was installed with"
+            )
 
 
 def library_version() -> str:
@@ -106,29 +125,15 @@ def abort_on_uncaught(world: MpiWorld) -> None:
     """Let an exception that nothing caught be printed once, then end all ranks with status 1."""
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if not world.announce_abort():
+        if world.announce_abort():
+            text = "".join(traceback.format_exception(kind, error, trace))
+            sys.stderr.write(
+                f"{text}mpi_gd: rank {world.rank}: a defect of mpi_gd; please report it\n"
+            )
+        else:
             time.sleep(_ABORT_SECONDS)
-            stop_all(1)
-        text = "".join(traceback.format_exception(kind, error, trace))
-        sys.stderr.write(f"{text}mpi_gd: rank {world.rank}: a defect of mpi_gd; please report it\n")
-        stop_all(1)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        world.abort()
 
     sys.excepthook = hook
-
-
-def leave_together(world: MpiWorld, seconds: float = 3.0) -> bool:
-    """Whether all ranks come here within some seconds: an error that all of them have."""
-    request = world.barrier()
-    deadline = time.monotonic() + seconds
-    while not request.Test():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.001)
-    return True
-
-
-def stop_all(status: int) -> None:
-    """End all ranks at once with this exit status."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    MPI.COMM_WORLD.Abort(status)

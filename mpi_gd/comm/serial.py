@@ -23,10 +23,10 @@ class SerialWorld(World):
     def allreduce_max(self, buffer: NDArray[Any]) -> None:
         """Leave the buffer as it is."""
 
-    def bcast_bytes(self, data: bytes | None) -> bytes:
-        """Return the bytes. Raises ValueError when the root gives none."""
+    def bcast_bytes(self, data: bytes | None, source: int = 0) -> bytes:
+        """Return the bytes. Raises ValueError when there are none."""
         if data is None:
-            raise ValueError("the root gave nothing to broadcast")
+            raise ValueError("there is nothing to broadcast")
         return data
 
     def gather_small(self, text: str) -> list[str]:

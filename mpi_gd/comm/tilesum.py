@@ -85,10 +85,13 @@ class TileSum:
             self._reduce(extra)
             if self._overflow[0]:
                 usual = self.exponents.copy()
-                self._agree(partials)
-                self._split(np.where(np.abs(partials) < 2.0**_HIGHEST, partials, np.nan))
-                self._reduce(None)
-                self.set_exponents(usual)
+                try:
+                    self._agree(partials)
+                    self._split(np.where(np.abs(partials) < 2.0**_HIGHEST, partials, np.nan))
+                    self._reduce(None)
+                finally:
+                    # They are part of the training's state, also where a collective has failed.
+                    self.set_exponents(usual)
             return np.add(self._hi, self._lo)
 
     def set_exponents(self, exponents: NDArray[np.int64]) -> None:

@@ -11,7 +11,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ class World(ABC):
 
     rank: int
     size: int
+    can_survive: ClassVar[bool] = False
+    """Whether a dead rank makes the others' collectives raise RankLost, so that they can go on."""
 
     @property
     def is_root(self) -> bool:
@@ -42,8 +44,8 @@ class World(ABC):
         """Replace `buffer` (float64 or int64) by its maximum over the ranks, in place."""
 
     @abstractmethod
-    def bcast_bytes(self, data: bytes | None) -> bytes:
-        """Return the bytes that the root gives."""
+    def bcast_bytes(self, data: bytes | None, source: int = 0) -> bytes:
+        """Return the bytes that rank `source` gives."""
 
     def bcast_text(self, text: str | None) -> str:
         """Return the text that the root gives."""
@@ -56,6 +58,10 @@ class World(ABC):
     @abstractmethod
     def alltoallv(self, pieces: list[NDArray[Any]]) -> list[NDArray[Any]]:
         """Send piece i, of one dimension, to rank i; return what came, by rank."""
+
+    def recover(self) -> list[str]:
+        """Go on with the ranks that are left; return who has died. Only where `can_survive`."""
+        raise RuntimeError("this world ends with its first dead rank")
 
     @contextmanager
     def phase(self, what: str, *, by_root: bool = False) -> Iterator[None]:

@@ -26,7 +26,7 @@ from mpi_gd.options import BenchOptions
 from mpi_gd.penalties import L2
 from mpi_gd.report import Report
 from mpi_gd.solvers import GradientDescent, Question
-from mpi_gd.trainer import N_VOTES, Ballot, train
+from mpi_gd.trainer import N_VOTES, Ballot, Course, train
 
 __all__ = ["run"]
 
@@ -164,12 +164,12 @@ def _small(world: World, options: BenchOptions) -> dict[str, float]:
     report = None
     if world.is_root:
         report = Report(Path(os.devnull), "none", 0.0)
-    state = solver.start(objective.problem, np.zeros(_SMALL_COLUMNS + 1))
+    course = Course(solver.start(objective.problem, np.zeros(_SMALL_COLUMNS + 1)))
     began = time.perf_counter()
     train(
         objective,
         solver,
-        state,
+        course,
         tol=0.0,
         max_iter=_SMALL_ITERATIONS,
         ballot=Ballot(world.is_root, lambda: False, save_seconds=3600.0),

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.comm import World
 from mpi_gd.data import DataSpec, Source, open_source
+from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.grid import RowGrid
+from mpi_gd.data.source import Block
 from mpi_gd.errors import DataError
 
 __all__ = ["Loaded", "load", "require_same"]
@@ -39,11 +42,31 @@ class Loaded:
         return [stop - start for start, stop in bounds]
 
 
-def load(world: World, spec: DataSpec, base: Path, *, labelled: bool = True) -> Loaded:
+def load(
+    world: World,
+    spec: DataSpec,
+    base: Path,
+    *,
+    labelled: bool = True,
+    kept: Loaded | None = None,
+) -> Loaded:
     """Open the file, divide its rows, and read this rank's; collective.
 
+    `kept`, which all ranks have or none, is what they had read before some ranks died: then only
+    the rows that nobody here has in memory are read.
     Raises on all ranks what one of them finds: FileError, DataError, JobError.
     """
+    source = kept.source if kept else _open(world, spec, base, labelled)
+    grid = RowGrid(source.n_samples, source.n_features, source.dtype.itemsize)
+    first, last = grid.tiles_of(world.rank, world.size)
+    start, stop = grid.rows_of(world.rank, world.size)
+    with world.phase(f"reading {spec.path}"):
+        x, y = _read(source, start, stop, kept)
+    return Loaded(source, grid, first, last, start, x, y)
+
+
+def _open(world: World, spec: DataSpec, base: Path, labelled: bool) -> Source:
+    """Open the file on all ranks, agree that it is the same, and count its rows; collective."""
     with world.phase(f"opening {spec.path}"):
         source = open_source(spec, base, labelled=labelled)
         print_of_data = source.fingerprint()
@@ -55,12 +78,21 @@ def load(world: World, spec: DataSpec, base: Path, *, labelled: bool = True) -> 
         source.settle(survey)
         if source.n_samples == 0:
             raise DataError(f"{base / spec.path}: there are no rows; check how it was made")
-    grid = RowGrid(source.n_samples, source.n_features, source.dtype.itemsize)
-    first, last = grid.tiles_of(world.rank, world.size)
-    start, stop = grid.rows_of(world.rank, world.size)
-    with world.phase(f"reading {spec.path}"):
-        x, y = source.read(start, stop)
-    return Loaded(source, grid, first, last, start, x, y)
+    return source
+
+
+def _read(source: Source, start: int, stop: int, kept: Loaded | None) -> Block:
+    """Read the rows [start, stop), but for those that are in memory already."""
+    # A map of the file costs nothing to make anew.
+    if kept is None or not kept.x.flags.writeable:
+        return source.read(start, stop)
+    low = min(max(start, kept.start), stop)
+    high = max(low, min(stop, kept.start + len(kept.x)))
+    own = slice(low - kept.start, high - kept.start)
+    (x_before, y_before), (x_after, y_after) = source.read(start, low), source.read(high, stop)
+    x = aligned_empty((stop - start, source.n_features), source.dtype)
+    np.concatenate([x_before, kept.x[own], x_after], out=x)
+    return x, np.concatenate([y_before, kept.y[own], y_after])
 
 
 def require_same(world: World, what: str, mine: str) -> None:

@@ -57,12 +57,13 @@ class Setup:
         )
 
 
-def set_up(world: World, job: Job, base: Path) -> Setup:
+def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Setup:
     """Read the data that `job` names relative to `base`, and plan the objective; collective.
 
+    `kept`, on all ranks or none, is what was read before some ranks died.
     Raises on all ranks: DataError, FileError, JobError.
     """
-    data = load(world, job.data, base)
+    data = load(world, job.data, base, kept=kept)
     classes = find_labels(world, data) if job.loss.is_classifier else None
     y = encode_labels(world, data, classes) if classes else require_numbers(world, data)
     fraction, stop = job.data.test_fraction, data.start + len(data.y)

@@ -17,7 +17,7 @@ from mpi_gd.commands.jobs import read_shared_job, write_job
 from mpi_gd.commands.results import finish
 from mpi_gd.commands.setup import Setup, set_up
 from mpi_gd.options import TrainOptions
-from mpi_gd.trainer import Ballot, Ending, Outcome, train
+from mpi_gd.trainer import Ballot, Course, Ending, Outcome, train
 
 __all__ = ["run"]
 
@@ -53,18 +53,16 @@ def _train(
     """Start or take up the training, and run it to an ending; collective."""
     job, objective = setup.job, setup.objective
     problem = objective.problem
-    state = job.solver.start(problem, np.zeros(problem.n_params))
-    questions = 0
+    course = Course(job.solver.start(problem, np.zeros(problem.n_params)))
     if found:
-        state = checkpoint.with_arrays(state, found.state)
+        course = Course(checkpoint.with_arrays(course.state, found.state), found.questions)
         objective.set_exponents(found.exponents)
-        questions = found.questions
         report.say(f"Going on from iteration {found.iteration}.")
     try:
         return train(
             objective,
             job.solver,
-            state,
+            course,
             tol=job.stop.tol,
             max_iter=job.stop.max_iter,
             ballot=Ballot(
@@ -74,9 +72,8 @@ def _train(
                 job.checkpoint.every_seconds,
             ),
             on_step=report.step,
-            on_save=_saver(world, setup, folder, state),
+            on_save=_saver(world, setup, folder, course.state),
             save_every=job.checkpoint.every_iterations,
-            questions=questions,
         )
     finally:
         report.close()

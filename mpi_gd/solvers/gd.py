@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from mpi_gd.solvers.armijo import falls_enough, require_step
-from mpi_gd.solvers.probe import ProbedState, ask_probe, start_probe, tell_probe
+from mpi_gd.solvers.probe import ProbedState, ask_probe, back_off, start_probe, tell_probe
 from mpi_gd.solvers.solver import Answer, Floats, Problem, Question, Solver, Step, diverged
 
 __all__ = ["GradientDescent"]
@@ -75,6 +75,9 @@ class GradientDescent(Solver):
             return None
         is_start = state.iteration < 0
         if not answer.is_finite and (self.rule == "fixed" or is_start):
+            if back_off(state, self.step):
+                state.trial = state.step_size
+                return None
             raise diverged(
                 state,
                 answer,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mpi_gd.solvers.armijo import require_step
-from mpi_gd.solvers.probe import ProbedState, ask_probe, start_probe, tell_probe
+from mpi_gd.solvers.probe import ProbedState, ask_probe, back_off, start_probe, tell_probe
 from mpi_gd.solvers.solver import Answer, Floats, Problem, Question, Solver, Step, diverged
 
 __all__ = ["Nesterov"]
@@ -18,6 +18,8 @@ __all__ = ["Nesterov"]
 class _State(ProbedState):
     """The extrapolated point is u; `last` is the end of the last gradient step."""
 
+    good: Floats
+    """The last point at which all numbers were finite."""
     last: Floats
     momentum: float
 
@@ -46,7 +48,8 @@ class Nesterov(Solver):
 
     def start(self, problem: Problem, u: Floats) -> _State:
         """Begin at u without momentum."""
-        return _State(**start_probe(problem, u, self.step), last=u.copy(), momentum=1.0)
+        fields = start_probe(problem, u, self.step)
+        return _State(**fields, good=u.copy(), last=u.copy(), momentum=1.0)
 
     def ask(self, state: _State) -> Question:
         """Ask at the extrapolated point."""
@@ -58,13 +61,17 @@ class Nesterov(Solver):
             tell_probe(state, answer)
             return None
         if not answer.is_finite:
+            if back_off(state, self.step):
+                state.u = state.last = state.good
+                state.momentum = 1.0
+                return None
             raise diverged(
                 state,
                 answer,
                 f"the step {state.step_size:g} is too large: set solver.step lower, "
                 'or kind = "lbfgs"',
             )
-        asked = state.u
+        asked = state.good = state.u
         end = asked - state.step_size * answer.gradient
         move = end - state.last
         if self.restart and float(np.dot(answer.gradient, move)) > 0:

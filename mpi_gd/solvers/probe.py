@@ -14,7 +14,7 @@ import numpy as np
 
 from mpi_gd.solvers.solver import Answer, Floats, Problem, Question, State
 
-__all__ = ["ProbedState", "ask_probe", "start_probe", "tell_probe"]
+__all__ = ["ProbedState", "ask_probe", "back_off", "start_probe", "tell_probe"]
 
 # Length of the finite difference: in scaled coordinates rounding and curvature are both small.
 _LENGTH = 1e-3
@@ -22,6 +22,8 @@ _LENGTH = 1e-3
 _MARGIN = 1.05
 _CHANGE = 0.01
 _MOST_PROBES = 30
+_SHRINK = 0.5
+_MOST_BACKOFFS = 40
 
 
 @dataclass
@@ -36,6 +38,8 @@ class ProbedState(State):
     direction: Floats
     origin: Floats
     """The gradient at 0."""
+    n_backoffs: int
+    """How often the step was shortened because of numbers that were not finite."""
 
 
 def start_probe(problem: Problem, u: Floats, step: float) -> dict[str, Any]:
@@ -52,7 +56,20 @@ def start_probe(problem: Problem, u: Floats, step: float) -> dict[str, Any]:
         "found": 0.0,
         "direction": direction / np.sqrt(np.dot(direction, direction)),
         "origin": np.zeros_like(u),
+        "n_backoffs": 0,
     }
+
+
+def back_off(state: ProbedState, given: float) -> bool:
+    """Halve a step that has led out of the finite numbers; False where that cannot help.
+
+    A step that the user has given is not ours to change, and at the start no step is to blame.
+    """
+    if given or state.iteration < 0 or state.n_backoffs == _MOST_BACKOFFS:
+        return False
+    state.step_size *= _SHRINK
+    state.n_backoffs += 1
+    return True
 
 
 def ask_probe(state: ProbedState) -> Question | None:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from mpi_gd.solvers.armijo import require_step
-from mpi_gd.solvers.probe import ProbedState, ask_probe, start_probe, tell_probe
+from mpi_gd.solvers.probe import ProbedState, ask_probe, back_off, start_probe, tell_probe
 from mpi_gd.solvers.solver import Answer, Batch, Floats, Problem, Question, Solver, Step, diverged
 
 __all__ = ["Sgd"]
@@ -30,6 +30,8 @@ class _State(ProbedState):
     """Batches of an epoch."""
     velocity: Floats
     average: Floats
+    good: Floats
+    """(2, n_params): iterate and average at the end of the last epoch."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Sgd(Solver):
             n_batches=problem.n_batches(self.batch_size),
             velocity=np.zeros_like(u),
             average=u.copy(),
+            good=np.stack([u, u]),
         )
 
     def ask(self, state: _State) -> Question:
@@ -101,6 +104,9 @@ class Sgd(Solver):
             return None
         step = self._step_size(state)
         if not answer.is_finite:
+            if back_off(state, self.step):
+                self._repeat(state)
+                return None
             raise diverged(
                 state,
                 answer,
@@ -108,6 +114,7 @@ class Sgd(Solver):
             )
         if state.number == (state.iteration + 1) * state.n_batches:
             state.iteration += 1
+            state.good = np.stack([state.u, state.average])
             end = "" if state.iteration < self.epochs else "the last epoch of the schedule is done"
             return Step(self._kept(state), answer, step if state.iteration else 0.0, end)
         state.velocity = self.momentum * state.velocity - step * answer.gradient
@@ -116,6 +123,12 @@ class Sgd(Solver):
         share = (_FORGETTING + 1.0) / (state.number + _FORGETTING)
         state.average = state.average + share * (state.u - state.average)
         return None
+
+    def _repeat(self, state: _State) -> None:
+        """Begin the epoch again."""
+        state.number = state.iteration * state.n_batches
+        state.u, state.average = state.good
+        state.velocity = np.zeros_like(state.u)
 
     def _kept(self, state: _State) -> Floats:
         """Return the point that counts."""

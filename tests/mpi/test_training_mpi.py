@@ -29,7 +29,7 @@ from mpi_gd.solvers import (
     Sgd,
     Solver,
 )
-from mpi_gd.trainer import N_VOTES, Ballot, Ending, train
+from mpi_gd.trainer import N_VOTES, Ballot, Course, Ending, train
 
 pytestmark = pytest.mark.mpi
 
@@ -56,9 +56,9 @@ class CountingWorld(MpiWorld):
         self.n_maxima += 1
         super().allreduce_max(buffer)
 
-    def bcast_bytes(self, data: bytes | None) -> bytes:
+    def bcast_bytes(self, data: bytes | None, source: int = 0) -> bytes:
         self.n_others += 1
-        return super().bcast_bytes(data)
+        return super().bcast_bytes(data, source)
 
     def gather_small(self, text: str) -> list[str]:
         self.n_others += 1
@@ -107,7 +107,7 @@ def history(world: World, n: int, kind: str, solver: Solver) -> list[bytes]:
     outcome = train(
         objective,
         solver,
-        solver.start(problem, np.zeros(problem.n_params)),
+        Course(solver.start(problem, np.zeros(problem.n_params))),
         tol=1e-12,
         # Every epoch of many small batches is a hundred messages.
         max_iter=4 if isinstance(solver, Sgd) else 25,
@@ -158,7 +158,7 @@ def test_one_allreduce_a_question(way: str) -> None:
     train(
         objective,
         solver,
-        solver.start(problem, np.zeros(problem.n_params)),
+        Course(solver.start(problem, np.zeros(problem.n_params))),
         tol=1e-10,
         max_iter=4 if isinstance(solver, Sgd) else 30,
         ballot=Ballot(world.is_root, lambda: False),
@@ -228,7 +228,7 @@ def test_one_ranks_signal_stops_all_at_the_same_question(culprit: int) -> None:
         outcome = train(
             objective,
             solver,
-            solver.start(problem, np.zeros(problem.n_params)),
+            Course(solver.start(problem, np.zeros(problem.n_params))),
             tol=0.0,
             max_iter=20,
             ballot=Ballot(world.is_root, lambda: bool(received)),

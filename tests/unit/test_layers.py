@@ -15,6 +15,7 @@ PACKAGE = Path(mpi_gd.__file__).parent
 # A room is a module or a folder beside __init__.py.
 LAYERS = {
     "errors": 0,
+    "launcher": 0,
     "losses": 0,
     "penalties": 0,
     "solvers": 0,

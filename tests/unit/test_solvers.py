@@ -35,6 +35,7 @@ WAYS: dict[str, Solver] = {kind: solver() for kind, solver in SOLVERS.items()} |
     "gd backtracking far": GradientDescent(rule="backtracking", step=1e6),
     "gd step": GradientDescent(step=0.2),
     "nesterov without restart": Nesterov(restart=False),
+    "nesterov step": Nesterov(step=0.5),
     "barzilai-borwein monotone": BarzilaiBorwein(memory_length=1),
     "lbfgs short": Lbfgs(memory_length=2),
     "sgd plain": Sgd(momentum=0.0, averaging=False, schedule="constant", batch_size=32),
@@ -42,7 +43,8 @@ WAYS: dict[str, Solver] = {kind: solver() for kind, solver in SOLVERS.items()} |
     "sgd sqrt": Sgd(schedule="sqrt", step=0.05),
 }
 SEARCHING = [name for name in WAYS if name.startswith(("lbfgs", "barzilai", "gd backtracking"))]
-FIXED = [name for name in WAYS if name not in SEARCHING]
+FIXED = ["gd step", "nesterov step", "sgd sqrt"]
+CHOSEN = [name for name in WAYS if name not in SEARCHING and name not in FIXED]
 each_way = pytest.mark.parametrize("way", WAYS)
 
 
@@ -254,6 +256,38 @@ def test_a_fixed_step_that_is_too_long_diverges_by_name(way: str, what: str) -> 
     with pytest.raises(Diverged, match=expected) as caught:
         solver.tell(state, bad)
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("way", CHOSEN)
+def test_a_chosen_step_is_halved_where_there_are_no_numbers(way: str) -> None:
+    function, problem, minimum = logistic()
+    solver = WAYS[way]
+    state = solver.start(problem, np.zeros(6))
+    run(solver, function, state, 60)
+    step, iteration = state.step_size, state.iteration
+    for k in range(1, 4):
+        bad = Answer(np.nan, np.full(6, np.nan), np.nan)
+        assert solver.tell(state, bad) is None
+        assert state.step_size == step / 2**k
+        assert state.iteration == iteration
+        assert np.isfinite(function(solver.ask(state)).value)
+    _, steps = run(solver, function, state, 4000, tol=1e-8)
+    if isinstance(solver, Sgd):
+        # Its epochs are counted: with an eighth of the step it does not get all the way.
+        assert steps[-1].answer.value < function(Question(np.zeros(6))).value - 0.1
+    else:
+        np.testing.assert_allclose(steps[-1].u, minimum, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", CHOSEN)
+def test_numbers_that_stay_away_end_the_run(way: str) -> None:
+    function, problem, _ = quadratic()
+    solver = WAYS[way]
+    state = solver.start(problem, np.zeros(6))
+    run(solver, function, state, 60)
+    with pytest.raises(Diverged, match="too large"):
+        for _ in range(100):
+            solver.tell(state, Answer(np.inf, np.full(6, np.nan), np.nan))
 
 
 @pytest.mark.parametrize("way", WAYS)

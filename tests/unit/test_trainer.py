@@ -15,7 +15,7 @@ from mpi_gd.errors import Diverged
 from mpi_gd.objective import Reply
 from mpi_gd.solvers import Answer, GradientDescent, Lbfgs, Problem, Question, Sgd, Solver
 from mpi_gd.solvers.solver import Floats
-from mpi_gd.trainer import N_VOTES, Ballot, Ending, Outcome, Record, train
+from mpi_gd.trainer import N_VOTES, Ballot, Course, Ending, Outcome, Record, train
 
 PROBLEM = Problem(2, 1.0, 3.0, lambda size: 4)
 
@@ -48,7 +48,7 @@ def drive(solver: Solver, **options: Any) -> tuple[Outcome, list[Record], list[A
     outcome = train(
         bowl,
         solver,
-        solver.start(PROBLEM, np.zeros(2)),
+        Course(solver.start(PROBLEM, np.zeros(2)), options.pop("questions", 0)),
         on_step=records.append,
         on_save=lambda iteration, questions: saved.append((iteration, questions)),
         **options,

@@ -1,0 +1,30 @@
+"""What launchers tell their processes in the environment, known before MPI starts."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["is_first_process", "offers_survival", "started_size"]
+
+_RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
+_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS")
+
+
+def is_first_process() -> bool:
+    """Whether this is rank 0, as far as the launcher has told."""
+    ranks = [os.environ[name] for name in _RANKS if name in os.environ]
+    return not ranks or ranks[0] == "0"
+
+
+def started_size() -> tuple[int, str]:
+    """Return how many processes the launcher started, and the variable that says so; else 1, ""."""
+    for name in _SIZES:
+        number = os.environ.get(name, "")
+        if number.isdigit() and int(number) > 1:
+            return int(number), name
+    return 1, ""
+
+
+def offers_survival() -> bool:
+    """Whether a program may go on without its dead ranks: Open MPI's mpirun --with-ft ulfm."""
+    return os.environ.get("OMPI_MCA_mpi_ft_enable") == "1"  # noqa: SIM112 - its real name
