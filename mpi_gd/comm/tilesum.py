@@ -16,11 +16,13 @@ so the error of a sum of n terms is below n 2^(e - 2 h - 1): with 1,000 tiles 2^
 possible term, where a plain sum keeps 2^-53. The exponents e are agreed on by a MAX at the first
 sum; they belong to the state of the training, because the last bit of a result can depend on them.
 When a term is met that is too large, larger ones are agreed on for that sum alone: if they stayed,
-one far trial point of a line search would take the digits of all later sums.
+one far trial point of a line search would take the digits of all later sums. When all terms have
+become small (`follow`), smaller ones are agreed on.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -35,6 +37,8 @@ Reduction = Literal["exact", "fast"]
 
 # An exponent leaves room for terms 2^8 times as large as the first ones.
 _SPARE_BITS = 8
+# They are agreed on anew when the terms' size has fallen to 2^-8 of what it was.
+_FALL_BITS = 8
 _UNKNOWN = -(1 << 20)
 # Exponents for which the limbs' units and the extraction constants are normal numbers.
 _LOWEST, _HIGHEST = -800, 960
@@ -64,9 +68,8 @@ class TileSum:
         self._scratch = np.empty((2, _CHUNK, width))
         self._magic = np.empty((2, width))
         self._limit = np.empty(width)
-        self.exponents: NDArray[np.int64] = np.full(width, _UNKNOWN, dtype=np.int64)
-        self.n_agreements = 0
-        """How often the exponents had to be agreed on: two more collectives each."""
+        self.exponents: NDArray[np.int64] = np.full(width + 1, _UNKNOWN, dtype=np.int64)
+        """(width + 1,): of each column, and of the size that was told with the first sum."""
 
     def sum(self, partials: Floats, extra: Floats | None = None) -> Floats:
         """Return the sum of all ranks' `partials` (n_local_tiles, width), (width,); collective.
@@ -94,14 +97,27 @@ class TileSum:
                     self.set_exponents(usual)
             return np.add(self._hi, self._lo)
 
+    def follow(self, size: float) -> None:
+        """Let the next sum agree on its exponents anew if the terms have become small.
+
+        `size` is a number that the terms grow with, the same on all ranks: a reduced one.
+        """
+        exponent = math.frexp(size)[1]
+        if not 0 < size < math.inf or self.exponents[0] == _UNKNOWN:
+            return
+        if self.exponents[-1] == _UNKNOWN:
+            self.exponents[-1] = exponent
+        elif exponent <= self.exponents[-1] - _FALL_BITS:
+            self.exponents[:] = _UNKNOWN
+
     def set_exponents(self, exponents: NDArray[np.int64]) -> None:
         """Take exponents from a checkpoint."""
         self.exponents[:] = exponents
-        unit = self.exponents - self._bits
+        unit = self.exponents[:-1] - self._bits
         # Adding and subtracting 1.5 * 2^52 units rounds to a multiple of the unit.
         self._magic[0] = np.ldexp(1.5, unit + 52)
         self._magic[1] = np.ldexp(1.5, unit - self._bits + 52)
-        self._limit[:] = np.ldexp(1.0, self.exponents)
+        self._limit[:] = np.ldexp(1.0, self.exponents[:-1])
 
     def _reduce(self, extra: Floats | None) -> None:
         """Send the message; put the sum of `extra` in its place."""
@@ -130,14 +146,18 @@ class TileSum:
 
     def _agree(self, partials: Floats) -> None:
         """Raise the exponents of columns in which any rank has too large a term; collective."""
-        self.n_agreements += 1
+        exponents = self.exponents[:-1]
         size = np.abs(partials)
         largest = np.where(np.isfinite(size), size, 0.0).max(axis=0, initial=0.0)
         needed = np.frexp(largest)[1].astype(np.int64)
-        wanted = np.where(needed > self.exponents, needed + _SPARE_BITS, self.exponents)
-        exponents = np.where(largest > 0, wanted, self.exponents)
+        wanted = np.where(needed > exponents, needed + _SPARE_BITS, exponents)
+        exponents = np.where(largest > 0, wanted, exponents)
         self._world.allreduce_max(exponents)
         # A column of zeros says nothing of its size: guess that of the largest column.
         known = exponents != _UNKNOWN
         guess = exponents[known].max() if known.any() else 0
-        self.set_exponents(np.clip(np.where(known, exponents, guess), _LOWEST, _HIGHEST))
+        agreed = np.clip(np.where(known, exponents, guess), _LOWEST, _HIGHEST)
+        self.set_exponents(np.append(agreed, self.exponents[-1]))
+        if not known.any():
+            # Zeros alone: the next sum will say more.
+            self.exponents[:] = _UNKNOWN

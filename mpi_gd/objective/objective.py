@@ -32,7 +32,7 @@ class Reply:
     compute: Floats
     """(size,): the seconds each rank spent on its rows."""
     n_rows: int
-    """Rows that were asked about, of all ranks."""
+    """Rows that counted, of all ranks."""
     reduce_seconds: float
     """Seconds this rank spent in the Allreduce: its transfer, and the wait for the slowest."""
 
@@ -62,7 +62,6 @@ class Objective:
         self._sums: dict[int, TileSum] = {0: self._tile_sum(rows.grid.n_tiles)}
         self._partials = np.empty((rows.n_tiles, self._kernel.width))
         self._batches: dict[int, BatchRows] = {}
-        self._n_rows: dict[int, int] = {0: rows.grid.n_samples}
 
     @property
     def problem(self) -> Problem:
@@ -93,12 +92,14 @@ class Objective:
             sums = self._sums[size].sum(partials, extra)
             reduced = time.perf_counter_ns()
             self._require_step(extra[0], digest)
+            # All terms grow with the loss's derivatives.
+            self._sums[size].follow(float(sums[RESIDUAL]))
             answer = self._assemble(question.u, sums)
         return Reply(
             answer=answer,
             votes=extra[1 : 1 + self._n_votes].copy(),
             compute=extra[1 + self._n_votes :] * 1e-9,
-            n_rows=self._n_rows[size],
+            n_rows=int(sums[WEIGHT]),
             reduce_seconds=(reduced - computed) * 1e-9,
         )
 
@@ -129,7 +130,6 @@ class Objective:
         rows = self._rows
         self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
         self._sums[size] = self._tile_sum(plan.n_lanes)
-        self._n_rows[size] = plan.n_rows
 
     def _local_sums(self, question: Question) -> Floats:
         """Return the sums over this rank's tiles, or over its chunks of a batch."""

@@ -1,9 +1,9 @@
 """Minibatches: which rows belong to a batch, from the seed and the batch's number alone.
 
-The tiles are divided into as many strata as a batch has lanes; a batch takes one chunk of
-consecutive rows from each stratum, in a random order that is drawn anew for every epoch. So each
-row is in one batch of an epoch, a batch touches few places of the memory, and every rank finds its
-own part of it without a message.
+The tiles are cut into chunks of consecutive rows, and the chunks divided into as many strata as a
+batch has lanes; a batch takes one chunk from each stratum, in a random order that is drawn anew
+for every epoch. So each row is in one batch of an epoch, a batch touches few places of the memory,
+and every rank finds its own part of it without a message.
 """
 
 from __future__ import annotations
@@ -34,23 +34,12 @@ class BatchPlan:
     def n_lanes(self) -> int:
         """Return the number of strata, and of chunks in a batch."""
         chunk = max(_LEAST_CHUNK, -(-self.size // _MOST_LANES))
-        return max(1, min(self.size // chunk, self.grid.n_tiles))
+        return max(1, self.size // chunk)
 
     @property
     def chunk_rows(self) -> int:
         """Return the rows of a chunk."""
         return min(max(1, self.size // self.n_lanes), self.grid.tile_rows)
-
-    def tiles_of(self, lane: int) -> tuple[int, int]:
-        """Return the first and one past the last tile of a stratum."""
-        n_tiles = self.grid.n_tiles
-        return n_tiles * lane // self.n_lanes, n_tiles * (lane + 1) // self.n_lanes
-
-    def n_chunks(self, lane: int) -> int:
-        """Return the number of chunks of a stratum; only the last tile of all is a shorter one."""
-        first, last = self.tiles_of(lane)
-        start, stop = self.grid.tile_bounds(last - 1)
-        return (last - first - 1) * self.chunks_of_tile + -(-(stop - start) // self.chunk_rows)
 
     @property
     def chunks_of_tile(self) -> int:
@@ -58,14 +47,21 @@ class BatchPlan:
         return -(-self.grid.tile_rows // self.chunk_rows)
 
     @property
-    def n_rows(self) -> int:
-        """Return the rows of a whole batch: `size`, or as near to it as the tiles allow."""
-        return self.n_lanes * self.chunk_rows
+    def n_chunks(self) -> int:
+        """Return the number of chunks of all tiles, the last of which may be a shorter one."""
+        last = self.grid.n_tiles - 1
+        start, stop = self.grid.tile_bounds(last)
+        return last * self.chunks_of_tile + -(-(stop - start) // self.chunk_rows)
+
+    def stratum(self, lane: int) -> tuple[int, int]:
+        """Return the first and one past the last chunk of a stratum; sizes differ by one."""
+        n_chunks = self.n_chunks
+        return n_chunks * lane // self.n_lanes, n_chunks * (lane + 1) // self.n_lanes
 
     @property
     def n_batches(self) -> int:
-        """Return the number of batches of an epoch."""
-        return max(self.n_chunks(lane) for lane in range(self.n_lanes))
+        """Return the number of batches of an epoch; the last may lack a lane or more."""
+        return -(-self.n_chunks // self.n_lanes)
 
 
 class BatchRows:
@@ -77,11 +73,13 @@ class BatchRows:
         self._tiles = first_tile, last_tile
         self._n_batches = plan.n_batches
         self._epoch = -1
-        self._orders: list[tuple[int, NDArray[np.int64]]] = []
+        self._orders: list[NDArray[np.int64]] = []
+        per_tile = plan.chunks_of_tile
         self._lanes = [
             lane
             for lane in range(plan.n_lanes)
-            if plan.tiles_of(lane)[0] < last_tile and plan.tiles_of(lane)[1] > first_tile
+            if plan.stratum(lane)[0] < last_tile * per_tile
+            and plan.stratum(lane)[1] > first_tile * per_tile
         ]
 
     def of(self, number: int) -> list[tuple[int, int]]:
@@ -92,11 +90,10 @@ class BatchRows:
         plan, (first_tile, last_tile) = self._plan, self._tiles
         tile_rows, per_tile = plan.grid.tile_rows, plan.chunks_of_tile
         chunks = []
-        for stratum_first, order in self._orders:
+        for order in self._orders:
             if place >= len(order):
                 continue
-            offset, chunk = divmod(int(order[place]), per_tile)
-            tile = stratum_first + offset
+            tile, chunk = divmod(int(order[place]), per_tile)
             if first_tile <= tile < last_tile:
                 start = (tile - first_tile) * tile_rows + chunk * plan.chunk_rows
                 end = plan.grid.tile_bounds(tile)[1] - first_tile * tile_rows
@@ -109,5 +106,4 @@ class BatchRows:
         self._orders = []
         for lane in self._lanes:
             random = np.random.Generator(np.random.Philox(key=[self._seed, epoch << 32 | lane]))
-            order = random.permutation(self._plan.n_chunks(lane))
-            self._orders.append((self._plan.tiles_of(lane)[0], order))
+            self._orders.append(random.permutation(np.arange(*self._plan.stratum(lane))))

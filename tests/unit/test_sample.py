@@ -73,7 +73,19 @@ def test_no_batch_is_larger_than_asked(plan: BatchPlan) -> None:
 def test_batches_have_about_the_size_asked_for(size: int, n: int) -> None:
     plan = BatchPlan(RowGrid(n, 20, 8), size)
     assert plan.n_lanes * plan.chunk_rows >= 0.9 * size
-    assert plan.n_batches <= 1.5 * n / size + 1
+    assert plan.n_batches <= 1.1 * n / size + 1
+
+
+def test_batches_of_an_epoch_have_about_the_same_size() -> None:
+    """However the tiles divide by the lanes; the last batch is what is left."""
+    plan = BatchPlan(RowGrid(261_739, 65, 8), 4096)
+    batches = BatchRows(plan, 3, 0, plan.grid.n_tiles)
+    sizes = [
+        sum(stop - start for start, stop in batches.of(number)) for number in range(plan.n_batches)
+    ]
+    assert sum(sizes) == 261_739
+    assert min(sizes[:-1]) > 0.9 * 4096
+    assert max(sizes) <= 4096
 
 
 def test_a_batch_depends_on_its_number_not_on_what_was_asked_before() -> None:
