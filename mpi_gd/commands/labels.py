@@ -27,21 +27,27 @@ def require_numbers(world: World, data: Loaded) -> Floats:
     with world.phase("checking the target"):
         if data.y.dtype.kind == "U":
             raise DataError(
-                f"{data.source.locate(data.start)}: target {data.source.target_name!r}: got text, "
+                f"{data.source.locate(0)}: target {data.source.target_name!r}: got text, "
                 'expected numbers; use loss "logistic" for two labels, or name another target'
             )
         _require_finite(data)
     return np.asarray(data.y, dtype=np.float64)
 
 
-def find_labels(world: World, data: Loaded) -> tuple[str, str]:
-    """Return the two labels of all ranks' rows, sorted; raises DataError on all ranks."""
+def find_labels(
+    world: World, data: Loaded, held: NDArray[np.bool_] | None = None
+) -> tuple[str, str]:
+    """Return the two labels of all ranks' rows, sorted; raises DataError on all ranks.
+
+    Rows that are `held` out teach no label.
+    """
     with world.phase("checking the labels"):
         if data.y.dtype.kind != "U":
             _require_finite(data)
-        values, rows = np.unique(data.y, return_index=True)
-        order = np.argsort(rows)[:_SENT]
-        mine = {_text(values[k]): data.start + int(rows[k]) for k in order}
+        used = np.arange(len(data.y)) if held is None else np.flatnonzero(~held)
+        values, places = np.unique(data.y[used], return_index=True)
+        order = np.argsort(places)[:_SENT]
+        mine = {_text(values[k]): data.start + int(used[places[k]]) for k in order}
     first: dict[str, int] = {}
     for text in world.gather_small(json.dumps(mine)):
         for label, row in json.loads(text).items():
@@ -62,7 +68,7 @@ def encode_labels(world: World, data: Loaded, labels: tuple[str, str]) -> Floats
                 wanted = wanted.astype(np.float64)
             except ValueError:
                 raise DataError(
-                    f"{data.source.locate(data.start)}: got numbers as labels, expected "
+                    f"{data.source.locate(0)}: got numbers as labels, expected "
                     f"{labels[0]!r} or {labels[1]!r}; use data with the same labels"
                 ) from None
         is_second = data.y == wanted[1]
@@ -90,9 +96,12 @@ def _require_finite(data: Loaded) -> None:
 def _require_two(data: Loaded, labels: list[str], first: dict[str, int]) -> None:
     """Raise DataError unless there are two labels that can be labels."""
     name = data.source.target_name
+    if not labels:
+        raise DataError("no row is left to train on: set data.test_fraction lower")
     if len(labels) < 2:
         raise DataError(
-            f"target {name!r}: all rows have the label {labels[0]!r}, expected {_EXPECTED}"
+            f"target {name!r}: all rows that are trained on have the label {labels[0]!r}, "
+            f"expected {_EXPECTED}"
         )
     is_number = data.y.dtype.kind != "U"
     if len(labels) == 2 and (not is_number or set(labels) in _NUMBERS):

@@ -64,10 +64,10 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
     Raises on all ranks: DataError, FileError, JobError.
     """
     data = load(world, job.data, base, kept=kept)
-    classes = find_labels(world, data) if job.loss.is_classifier else None
-    y = encode_labels(world, data, classes) if classes else require_numbers(world, data)
     fraction, stop = job.data.test_fraction, data.start + len(data.y)
     held = held_out(data.start, stop, fraction, job.seed) if fraction else None
+    classes = find_labels(world, data, held) if job.loss.is_classifier else None
+    y = encode_labels(world, data, classes) if classes else require_numbers(world, data)
     rows = Rows(
         data.grid,
         data.first_tile,

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpi_gd.comm import Reduction, TileSum, World
 from mpi_gd.errors import DataError
@@ -100,6 +101,8 @@ def find_scaling(
         )
     deviation = np.sqrt(variance)
     is_constant = deviation <= _CONSTANT * np.abs(mean)
+    if is_constant.any():
+        _require_constant(world, rows, columns, np.flatnonzero(is_constant))
     deviation = np.where(is_constant, 1.0, deviation)
     if not (standardize or precondition):
         ones, zeros = np.ones_like(mean), np.zeros_like(mean)
@@ -109,6 +112,25 @@ def find_scaling(
     return Scaling(
         mean, deviation, weight, is_shifted, factor, 1.0 - is_constant.astype(np.float64)
     )
+
+
+def _require_constant(
+    world: World, rows: Rows, columns: tuple[str, ...], suspects: NDArray[np.int64]
+) -> None:
+    """Raise DataError for a column that is not constant: its squares are too small to add."""
+    used = rows.x[:, suspects] if rows.mask is None else rows.x[np.ix_(rows.mask, suspects)]
+    ends = np.full((2, len(suspects)), -np.inf)
+    if len(used):
+        ends[:] = used.max(axis=0), -used.min(axis=0)
+    world.allreduce_max(ends)
+    high, low = ends[0], -ends[1]
+    varies = np.flatnonzero(high - low > _CONSTANT * np.maximum(np.abs(high), np.abs(low)))
+    if varies.size:
+        k = int(varies[0])
+        raise DataError(
+            f"column {columns[suspects[k]]!r}: its numbers, from {low[k]:g} to {high[k]:g}, differ "
+            "by so little that their squares vanish; multiply the column by 1e100"
+        )
 
 
 def _require_finite(rows: Rows, columns: tuple[str, ...], locate: Callable[[int], str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mpi_gd.data.holdout import held_out
 from tests.launch import Completed, Rank
 
 # A hang is a failure. The issue's limit is 5 seconds; starting 8 Pythons on 2 busy cores takes
@@ -49,6 +50,17 @@ def test_a_label_that_is_none(workplace: Any, program: Any) -> None:
     error = one_error(program(8, "train", workplace.job(), timeout=LIMIT))
     assert "row 4000" in error
     assert "'3'" in error
+
+
+def test_one_label_in_the_rows_that_are_trained_on(workplace: Any, program: Any) -> None:
+    """Only a held-out row has the other label: there is nothing to learn."""
+    held = held_out(0, len(workplace.label), 0.3, 0)
+    workplace.label[:] = -1
+    workplace.label[np.flatnonzero(held)[0]] = 1
+    np.save(workplace.folder / "label.npy", workplace.label)
+    job = workplace.job(data="test_fraction = 0.3")
+    error = one_error(program(3, "train", job, timeout=LIMIT))
+    assert "all rows that are trained on have the label '-1'" in error
 
 
 def test_a_file_that_one_rank_lacks(workplace: Any, program: Any) -> None:

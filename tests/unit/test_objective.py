@@ -221,6 +221,32 @@ def test_numbers_too_large_to_square_are_named() -> None:
         scaling_of(SerialWorld(), rows_of(x, y, Logistic()), False, True)
 
 
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("masked", [False, True])
+def test_numbers_too_small_to_square_are_named(masked: bool, size: int) -> None:
+    """They would pass for a constant column, and the model be wrong without a word."""
+    x, y = table()
+    mask = np.arange(N) % 3 > 0 if masked else None
+    x[:, 1] = 7.0
+    x[:, 3] *= 1e-165
+
+    def work(world: ThreadWorld) -> Scaling:
+        rows = rows_of(x, y, Logistic(), mask, world.rank, world.size)
+        return scaling_of(world, rows, False, True)
+
+    for error in on_ranks(size, work):
+        assert isinstance(error, DataError)
+        assert "column 'c3'" in str(error) and "multiply" in str(error)
+
+
+def test_a_column_that_varies_in_held_out_rows_alone_is_constant() -> None:
+    x, y = table()
+    mask = np.arange(N) % 3 > 0
+    x[mask, 2] = 1.0
+    scaling = scaling_of(SerialWorld(), rows_of(x, y, Logistic(), mask), False, True)
+    assert scaling.deviation[2] == 1.0
+
+
 def test_no_training_row_is_an_error() -> None:
     x, y = table()
     with pytest.raises(DataError, match="no row is left to train on"):
