@@ -103,10 +103,6 @@ class Objective:
             reduce_seconds=(reduced - computed) * 1e-9,
         )
 
-    def predictor(self, u: Floats) -> Floats:
-        """Return z of all local rows, (n_rows,)."""
-        return self._kernel.predictor(*self._scaling.to_kernel(u))
-
     def exponents(self) -> dict[str, NDArray[np.int64]]:
         """Return the exact sums' exponents, which are part of the training's state."""
         return {str(size): tile_sum.exponents for size, tile_sum in self._sums.items()}

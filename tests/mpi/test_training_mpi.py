@@ -15,6 +15,7 @@ from mpi4py import MPI
 
 from mpi_gd.comm import SerialWorld, World
 from mpi_gd.comm.mpi import MpiWorld
+from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.grid import RowGrid
 from mpi_gd.errors import DataError, OutOfStep
 from mpi_gd.losses import LOSSES, Loss
@@ -86,7 +87,10 @@ def rows_of(world: World, n: int, loss: Loss) -> Rows:
     first, last = grid.tiles_of(world.rank, world.size)
     # The first row counts, so that one row is enough to train on.
     mask[0] = True
-    return Rows(grid, first, last, x[own].copy(), loss.encode(y[own]), mask[own].copy())
+    # Aligned, as the program has it.
+    mine = aligned_empty(x[own].shape, x.dtype)
+    mine[:] = x[own]
+    return Rows(grid, first, last, mine, loss.encode(y[own]), mask[own].copy())
 
 
 def objective_of(world: World, n: int, loss: Loss) -> Objective:
@@ -135,15 +139,16 @@ def test_other_rows_on_another_rank_are_noticed() -> None:
     world = MpiWorld(MPI.COMM_WORLD)
     u = np.linspace(-1, 1, D + 1)
     rows = rows_of(world, 5003, LOSSES["squared"]())
+    assert rows.mask is not None
+    rows.mask[:1] = True
+    scaling = find_scaling(
+        world, rows, ("x",) * D, "exact", standardize=False, precondition=True, locate=str
+    )
     values = []
     for culprit in (None, 0, SIZE - 1):
         if culprit == RANK:
             rows.target[0] += 1.0
-        scaling = find_scaling(
-            world, rows, ("x",) * D, "exact", standardize=False, precondition=True, locate=str
-        )
         objective = Objective(world, rows, LOSSES["squared"](), L2(), scaling)
-        rows.mask[:1] = True  # type: ignore[index]
         values.append(objective.answer(Question(u)).answer.value)
     assert len(set(values)) == 3
 

@@ -12,6 +12,7 @@ from mpi_gd.data.grid import RowGrid
 from mpi_gd.errors import DataError, OutOfStep
 from mpi_gd.losses import LOSSES, Logistic, Loss, Squared
 from mpi_gd.objective import Objective, Rows, Scaling, find_scaling
+from mpi_gd.objective.kernel import Kernel
 from mpi_gd.penalties import L2, PENALTIES, NoPenalty, Penalty
 from mpi_gd.solvers import Answer, Batch, Question
 from mpi_gd.solvers.solver import Floats
@@ -110,12 +111,12 @@ def test_value_and_gradient_are_those_of_the_formula(
 @pytest.mark.parametrize(("standardize", "precondition"), COORDINATES)
 def test_original_coefficients_predict_the_same(standardize: bool, precondition: bool) -> None:
     x, y = table()
-    objective, scaling = objective_of(
-        SerialWorld(), rows_of(x, y, Squared()), Squared(), NoPenalty(), standardize, precondition
-    )
+    rows = rows_of(x, y, Squared())
+    scaling = scaling_of(SerialWorld(), rows, standardize, precondition)
     u = np.random.default_rng(2).normal(size=D + 1)
     coef, intercept = scaling.to_original(u)
-    np.testing.assert_allclose(objective.predictor(u), x @ coef + intercept, rtol=1e-12, atol=1e-9)
+    z = Kernel(rows, Squared()).predictor(*scaling.to_kernel(u))
+    np.testing.assert_allclose(z, x @ coef + intercept, rtol=1e-12, atol=1e-9)
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -146,7 +147,8 @@ def test_columns_far_from_zero_keep_their_digits() -> None:
     standard = (x - center - (x - center).mean(axis=0)) / (x - center).std(axis=0)
     u = np.array([0.5, -1.5, 0.25])
     z = standard @ u[:2] + u[2]
-    np.testing.assert_allclose(objective.predictor(u), z, atol=1e-6)
+    kernel = Kernel(rows, Logistic(), scaling.mean)
+    np.testing.assert_allclose(kernel.predictor(*scaling.to_kernel(u)), z, atol=1e-6)
     loss = Logistic()
     derivative = z.copy()
     value = loss.sum_and_derivative(derivative, loss.encode(y), None) / N
