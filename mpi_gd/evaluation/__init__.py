@@ -9,7 +9,7 @@ from mpi_gd.evaluation.auc import Auc
 from mpi_gd.evaluation.evaluate import Scores, evaluate
 from mpi_gd.evaluation.log_loss import LogLoss
 from mpi_gd.evaluation.mae import Mae
-from mpi_gd.evaluation.metric import Metric, Scored, Undefined
+from mpi_gd.evaluation.metric import Metric, ScoredRows, Undefined
 from mpi_gd.evaluation.r2 import R2
 from mpi_gd.evaluation.registry import METRICS
 from mpi_gd.evaluation.rmse import Rmse
@@ -23,7 +23,7 @@ __all__ = [
     "Mae",
     "Metric",
     "Rmse",
-    "Scored",
+    "ScoredRows",
     "Scores",
     "Undefined",
     "evaluate",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.comm import World
-from mpi_gd.evaluation.metric import Metric, Scored
+from mpi_gd.evaluation.metric import Metric, ScoredRows
 from mpi_gd.losses import Loss
 
 __all__ = ["Accuracy"]
@@ -20,7 +20,7 @@ class Accuracy(Metric):
 
     for_classifiers = True
 
-    def __call__(self, world: World, loss: Loss, rows: Scored) -> float:
+    def __call__(self, world: World, loss: Loss, rows: ScoredRows) -> float:
         """Return the accuracy in [0, 1]; z = 0 predicts the first class."""
 
         def hits(tile: slice) -> NDArray[np.float64]:

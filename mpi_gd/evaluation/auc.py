@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.comm import World
-from mpi_gd.evaluation.metric import Metric, Scored, Undefined
+from mpi_gd.evaluation.metric import Metric, ScoredRows, Undefined
 from mpi_gd.losses import Loss
 
 __all__ = ["Auc"]
@@ -46,7 +46,7 @@ class Auc(Metric):
 
     for_classifiers = True
 
-    def __call__(self, world: World, loss: Loss, rows: Scored) -> float:
+    def __call__(self, world: World, loss: Loss, rows: ScoredRows) -> float:
         """Return the AUC in [0, 1]. Raises Undefined for one class only, or broken weights."""
         _require_whole(world, rows.weight)
         is_positive = rows.y > 0.5

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mpi_gd.comm import World
 from mpi_gd.errors import DataError
-from mpi_gd.evaluation.metric import Scored, Undefined
+from mpi_gd.evaluation.metric import ScoredRows, Undefined
 from mpi_gd.evaluation.registry import METRICS
 from mpi_gd.losses import Loss
 
@@ -64,21 +64,21 @@ def evaluate(
 
 def _counted(
     y: Floats, z: Floats, weight: Floats | None, tile_sizes: Sequence[int], n_tiles: int
-) -> Scored:
+) -> ScoredRows:
     """Return the rows whose weight is not 0, in tiles that lost the others."""
     if weight is None:
         ones = np.broadcast_to(np.float64(1.0), len(y))  # takes no memory
-        return Scored(y, z, ones, tuple(tile_sizes), n_tiles)
+        return ScoredRows(y, z, ones, tuple(tile_sizes), n_tiles)
     counted = weight > 0
     if counted.all():
-        return Scored(y, z, weight, tuple(tile_sizes), n_tiles)
+        return ScoredRows(y, z, weight, tuple(tile_sizes), n_tiles)
     kept = np.concatenate([[0], np.cumsum(counted)])
     bounds = np.cumsum([0, *tile_sizes])
     sizes = np.diff(kept[bounds]).tolist()
-    return Scored(y[counted], z[counted], weight[counted], tuple(sizes), n_tiles)
+    return ScoredRows(y[counted], z[counted], weight[counted], tuple(sizes), n_tiles)
 
 
-def _scores(world: World, loss: Loss, rows: Scored, n: int) -> Scores:
+def _scores(world: World, loss: Loss, rows: ScoredRows, n: int) -> Scores:
     """Ask every metric that fits the loss."""
     scores = Scores()
     scores["n"] = n

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mpi_gd.comm import World
-from mpi_gd.evaluation.metric import Metric, Scored
+from mpi_gd.evaluation.metric import Metric, ScoredRows
 from mpi_gd.losses import Loss
 
 __all__ = ["LogLoss"]
@@ -17,7 +17,7 @@ class LogLoss(Metric):
 
     for_classifiers = True
 
-    def __call__(self, world: World, loss: Loss, rows: Scored) -> float:
+    def __call__(self, world: World, loss: Loss, rows: ScoredRows) -> float:
         """Return the mean of the loss's own pointwise form, which is stable at large |z|."""
 
         def terms(tile: slice) -> list[float]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.comm import World
-from mpi_gd.evaluation.metric import Metric, Scored
+from mpi_gd.evaluation.metric import Metric, ScoredRows
 from mpi_gd.losses import Loss
 
 __all__ = ["Mae"]
@@ -20,7 +20,7 @@ class Mae(Metric):
 
     for_classifiers = False
 
-    def __call__(self, world: World, loss: Loss, rows: Scored) -> float:
+    def __call__(self, world: World, loss: Loss, rows: ScoredRows) -> float:
         """Return the mean absolute error."""
 
         def absolute(tile: slice) -> NDArray[np.float64]:

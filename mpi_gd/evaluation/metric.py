@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mpi_gd.comm import TileSum, World
 from mpi_gd.losses import Loss
 
-__all__ = ["Metric", "Scored", "Undefined"]
+__all__ = ["Metric", "ScoredRows", "Undefined"]
 
 Floats = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ class Undefined(Exception):
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredRows:
     """The local rows that count, whole tiles one after another, and the model's answer."""
 
     y: Floats
@@ -68,7 +68,7 @@ class Metric(ABC):
     """Whether it judges a classifier's predictions or a regression's."""
 
     @abstractmethod
-    def __call__(self, world: World, loss: Loss, rows: Scored) -> float:
+    def __call__(self, world: World, loss: Loss, rows: ScoredRows) -> float:
         """Return the metric over all ranks' rows; collective.
 
         The sum of all weights is positive and every z is finite. Raises Undefined, on all ranks.

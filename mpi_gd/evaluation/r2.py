@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mpi_gd.comm import World
-from mpi_gd.evaluation.metric import Metric, Scored, Undefined
+from mpi_gd.evaluation.metric import Metric, ScoredRows, Undefined
 from mpi_gd.losses import Loss
 
 __all__ = ["R2"]
@@ -19,7 +19,7 @@ class R2(Metric):
 
     for_classifiers = False
 
-    def __call__(self, world: World, loss: Loss, rows: Scored) -> float:
+    def __call__(self, world: World, loss: Loss, rows: ScoredRows) -> float:
         """Return R2, at most 1. Raises Undefined when all targets are the same."""
         _require_variation(world, rows)
         # Two passes: the one-pass form, mean(y^2) - mean(y)^2, cancels when the mean is large.
@@ -36,7 +36,7 @@ class R2(Metric):
         return float(1.0 - left / variation)
 
 
-def _require_variation(world: World, rows: Scored) -> None:
+def _require_variation(world: World, rows: ScoredRows) -> None:
     """Raise Undefined on all ranks when all targets are the same.
 
     Asked of the targets themselves: the variation around a rounded mean is seldom exactly 0.

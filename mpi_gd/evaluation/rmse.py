@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.comm import World
-from mpi_gd.evaluation.metric import Metric, Scored
+from mpi_gd.evaluation.metric import Metric, ScoredRows
 from mpi_gd.losses import Loss
 
 __all__ = ["Rmse"]
@@ -21,7 +21,7 @@ class Rmse(Metric):
 
     for_classifiers = False
 
-    def __call__(self, world: World, loss: Loss, rows: Scored) -> float:
+    def __call__(self, world: World, loss: Loss, rows: ScoredRows) -> float:
         """Return the root mean squared error."""
 
         def squared(tile: slice) -> NDArray[np.float64]:
