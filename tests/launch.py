@@ -22,7 +22,16 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Completed", "Rank", "mpi_kind", "mpirun", "mpirun_command"]
+__all__ = [
+    "Completed",
+    "Rank",
+    "environment",
+    "kill_the_rest",
+    "marked",
+    "mpi_kind",
+    "mpirun",
+    "mpirun_command",
+]
 
 _MARK = "MPI_GD_TEST_LAUNCH"
 _GRACE_SECONDS = 2.0
@@ -67,15 +76,15 @@ def mpi_kind() -> str:
     return "openmpi" if shutil.which("ompi_info") else "mpich"
 
 
-def mpirun_command(n: int) -> list[str]:
-    """Return mpirun with its options for `n` ranks."""
+def mpirun_command(n: int, *more: str) -> list[str]:
+    """Return mpirun with its options, and `more` of them, for `n` ranks."""
     beside = Path(sys.executable).parent / "mpirun"
     program = str(beside) if beside.exists() else shutil.which("mpirun")
     if program is None:
         raise FileNotFoundError("no mpirun beside this Python or on PATH")
     # Ranks pinned to the first cores would be slow when two tests run at once.
     options = ["--oversubscribe", "--bind-to", "none"] if mpi_kind() == "openmpi" else []
-    return [program, *options, "-n", str(n)]
+    return [program, *options, *more, "-n", str(n)]
 
 
 def mpirun(
@@ -105,7 +114,7 @@ def mpirun(
             stdout=out,
             stderr=err,
             cwd=cwd,
-            env=_environment(mark, env or {}),
+            env=environment(mark, env or {}),
             start_new_session=True,
         )
         ended = True
@@ -115,7 +124,7 @@ def mpirun(
             ended = False
         finally:
             seconds = time.monotonic() - begin
-            orphans = _kill_the_rest(process, mark)
+            orphans = kill_the_rest(process, mark)
         result = Completed(process.returncode, _text(out), _text(err), seconds, orphans)
     if not ended:
         raise AssertionError(
@@ -125,14 +134,14 @@ def mpirun(
     return result
 
 
-def _environment(mark: str, env: Mapping[str, str]) -> dict[str, str]:
+def environment(mark: str, env: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a fresh mpirun."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(_OF_A_RUN)}
     allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     return {**kept, **allowed, "OPENBLAS_NUM_THREADS": "1", _MARK: mark, **env}
 
 
-def _kill_the_rest(process: subprocess.Popen[bytes], mark: str) -> tuple[int, ...]:
+def kill_the_rest(process: subprocess.Popen[bytes], mark: str) -> tuple[int, ...]:
     """End what is left of a launch; return the processes that outlived mpirun."""
     if process.poll() is None:
         # mpirun asked politely takes its ranks along and sweeps up after them.
@@ -140,7 +149,7 @@ def _kill_the_rest(process: subprocess.Popen[bytes], mark: str) -> tuple[int, ..
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
     until = time.monotonic() + _GRACE_SECONDS
-    while (left := _marked(mark)) and time.monotonic() < until:
+    while (left := marked(mark)) and time.monotonic() < until:
         time.sleep(0.02)
     for pid in left:
         with contextlib.suppress(ProcessLookupError):
@@ -149,7 +158,7 @@ def _kill_the_rest(process: subprocess.Popen[bytes], mark: str) -> tuple[int, ..
     return tuple(left)
 
 
-def _marked(mark: str) -> list[int]:
+def marked(mark: str) -> list[int]:
     """Return the processes of a launch; ranks may have left its process group, not its mark."""
     wanted = f"{_MARK}={mark}".encode()
     found = []

@@ -51,6 +51,7 @@ def with_paths(job: Job, change: Callable[[str], str]) -> Job:
             data,
             path=change(data.path),
             test=change(data.test) if data.test else "",
+            test_target=change(data.test_target) if data.test_target else "",
             target=change(str(data.target)) if is_pair else data.target,
         ),
     )

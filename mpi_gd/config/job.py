@@ -76,6 +76,10 @@ class Job:
     """"exact" adds so that the model is the same, bit for bit, on any number of ranks; "fast"
     leaves the order of additions to MPI."""
 
+    fault_tolerance: Literal["stop", "continue"] = "stop"
+    """What to do when a rank dies: "stop", to be resumed from the last checkpoint, or "continue"
+    with the ranks that are left (Open MPI, mpirun --with-ft ulfm --mca btl tcp,self)."""
+
     precondition: bool = True
     """Scale the columns inside the solver: the answer is the same, the way there shorter."""
 

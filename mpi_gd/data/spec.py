@@ -46,6 +46,9 @@ class DataSpec:
     test: str = ""
     """A file of the same format to evaluate on, instead of a share of the rows."""
 
+    test_target: str = ""
+    """.npy: the file of the test file's y."""
+
     standardize: bool = False
     """Train on columns shifted and scaled to mean 0 and deviation 1; coefficients are reported
     on the original scale."""
@@ -57,6 +60,11 @@ class DataSpec:
             raise ValueError(
                 f"test is {self.test!r} and test_fraction is {self.test_fraction}: expected one "
                 "of them; remove the other"
+            )
+        if self.test.endswith(".npy") != bool(self.test_target):
+            raise ValueError(
+                f"test_target must be the file of y for a test file .npy, and for no other, got "
+                f"{self.test_target!r} with test = {self.test!r}"
             )
         plain = len(self.delimiter) == 1 and (
             self.delimiter.isprintable() or self.delimiter == "\t"

@@ -1,0 +1,69 @@
+"""What each rank keeps, so that the others can go on without it: the answer to a lost rank.
+
+A training's state is the same on all ranks, but for the last answer, which some may have heard
+and others not when a rank died. So those that are left take the newest state among them, and go on
+as from a checkpoint. Only a rank that heard the very last answer has no further question: its
+state is of no use to the others, who are one question behind and ask it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mpi_gd.comm import World
+from mpi_gd.commands.folder import RunFolder
+from mpi_gd.commands.load import Loaded
+from mpi_gd.trainer import Course, Outcome
+
+__all__ = ["Kept"]
+
+
+@dataclass
+class Kept:
+    """This rank's part of a run, through all losses."""
+
+    folder: RunFolder | None = None
+    data: Loaded | None = None
+    outcome: Outcome | None = None
+    """The training's end, on all ranks or none after `share`."""
+    state: bytes = b""
+    """The checkpoint to go on from, agreed on at the last loss; empty if there was none."""
+    questions: int = -1
+    """Questions that had been answered there."""
+    _course: Course | None = None
+    _snapshot: Callable[[], bytes] | None = None
+
+    def begin(self, course: Course, snapshot: Callable[[], bytes]) -> None:
+        """Note a training that begins; `snapshot` returns a checkpoint of its present state."""
+        self._course, self._snapshot = course, snapshot
+
+    def share(self, world: World) -> None:
+        """Agree on what all that are left have; collective. What it raises leaves all as it was."""
+        mine = {
+            "folder": str(self.folder.path) if self.folder else "",
+            "has_data": self.data is not None,
+            "has_ended": self.outcome is not None,
+            "questions": self._course.questions if self._course else self.questions,
+        }
+        all_ = [json.loads(text) for text in world.gather_small(json.dumps(mine))]
+        folders = [theirs["folder"] for theirs in all_ if theirs["folder"]]
+        self.folder = RunFolder(Path(folders[0])) if folders else None
+        if not all(theirs["has_data"] for theirs in all_):
+            self.data = None
+        if not all(theirs["has_ended"] for theirs in all_):
+            self._share_state(world, all_)
+
+    def _share_state(self, world: World, all_: list[dict[str, Any]]) -> None:
+        """Take the newest state of those who have not heard the last answer; collective."""
+        behind = [rank for rank, theirs in enumerate(all_) if not theirs["has_ended"]]
+        newest = max(behind, key=lambda rank: (all_[rank]["questions"], -rank))
+        data = None
+        if world.rank == newest:
+            data = self._snapshot() if self._snapshot else self.state
+        self.state = world.bcast_bytes(data, newest)
+        self.questions = all_[newest]["questions"]
+        self.outcome = self._course = self._snapshot = None
