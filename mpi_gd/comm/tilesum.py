@@ -129,20 +129,25 @@ class TileSum:
 
     def _split(self, partials: Floats) -> None:
         """Put the local sums of both limbs into the message, and whether a term is too large."""
-        self._message[: 2 * self._width + 1] = 0.0
-        for first in range(0, len(partials), _CHUNK):
+        self._overflow[0] = 0.0
+        # No tiles here: a chunk without rows, whose sums are zeros.
+        for first in range(0, len(partials) or 1, _CHUNK):
             terms = partials[first : first + _CHUNK]
             hi, lo = self._scratch[:, : len(terms)]
             np.abs(terms, out=hi)
-            if np.logical_or.reduce(np.fmax.reduce(hi, axis=0) > self._limit):
+            if np.logical_or.reduce(hi > self._limit, axis=None):
                 self._overflow[0] = 1.0
             np.add(terms, self._magic[0], out=hi)
             np.subtract(hi, self._magic[0], out=hi)
             np.subtract(terms, hi, out=lo)
             np.add(lo, self._magic[1], out=lo)
             np.subtract(lo, self._magic[1], out=lo)
-            self._hi += np.add.reduce(hi, axis=0)
-            self._lo += np.add.reduce(lo, axis=0)
+            if not first:
+                np.add.reduce(hi, axis=0, out=self._hi)
+                np.add.reduce(lo, axis=0, out=self._lo)
+            else:
+                self._hi += np.add.reduce(hi, axis=0)
+                self._lo += np.add.reduce(lo, axis=0)
 
     def _agree(self, partials: Floats) -> None:
         """Raise the exponents of columns in which any rank has too large a term; collective."""

@@ -30,6 +30,7 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "path": _TEXT.filter(bool),
     "delimiter": st.sampled_from(",;\t|' "),
     "test": st.just(""),
+    "test_target": st.just(""),
     "test_fraction": st.floats(0, 1, exclude_max=True),
 }
 
