@@ -55,10 +55,11 @@ class Record:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The last iterate, or None if there was none, and why it is the last."""
+    """The last iterate and its record, None if there was none, and why it is the last."""
 
-    step: Step | None
     ending: Ending
+    step: Step | None = None
+    record: Record | None = None
     detail: str = ""
 
 
@@ -138,11 +139,11 @@ def train(
             on_step(record)
             ending = _ending(step, record, tol, max_iter)
             if ending is not None:
-                return Outcome(step, ending, step.end)
+                return Outcome(ending, step, record, step.end)
             due = due or bool(save_every and record.iteration % save_every == 0)
         if reply.votes[_STOP]:
             on_save(state.iteration, course.questions)
-            return Outcome(step, Ending.STOPPED)
+            return Outcome(Ending.STOPPED)
         if due:
             on_save(state.iteration, course.questions)
 

@@ -33,7 +33,7 @@ def finish(
     base: Path,
 ) -> None:
     """Write the model, score it, write the summary; collective."""
-    record = report.last
+    record = outcome.record
     if outcome.step is None or record is None:
         raise RuntimeError("the training ended without an iterate")
     model = _model(setup, outcome, record)
