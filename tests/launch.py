@@ -95,8 +95,11 @@ def mpirun(
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
     ranks: Mapping[int, Rank] | None = None,
+    options: Sequence[str] = (),
 ) -> Completed:
     """Run this Python with `args` on `n` ranks; without mpirun when n is 0.
+
+    `options` are more options of mpirun.
 
     Raises AssertionError, showing what was printed, if it takes longer than `timeout` seconds.
     """
@@ -104,7 +107,7 @@ def mpirun(
     if ranks:
         wishes = json.dumps({str(rank): asdict(wish) for rank, wish in ranks.items()})
         program = [sys.executable, __file__, wishes, *program]
-    command = [*(mpirun_command(n) if n else []), *program]
+    command = [*(mpirun_command(n, *options) if n else []), *program]
     mark = secrets.token_hex(8)
     begin = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:

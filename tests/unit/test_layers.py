@@ -18,6 +18,7 @@ LAYERS = {
     "launcher": 0,
     "losses": 0,
     "penalties": 0,
+    "pulse": 0,
     "solvers": 0,
     "archive": 1,
     "checkpoint": 1,
