@@ -8,8 +8,9 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from mpi_gd import cli, launcher, signals
+from mpi_gd import cli, launcher, pulse, signals
 from mpi_gd.errors import MpiGdError, RankLost
+from mpi_gd.options import LaunchOptions
 
 if TYPE_CHECKING:
     from mpi_gd.comm.mpi import MpiWorld
@@ -26,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
         if launcher.is_first_process():
             print(parsed.text, file=sys.stderr if parsed.to_stderr else sys.stdout)
         return parsed.code
+    if isinstance(parsed, LaunchOptions):
+        return _launch(parsed)
     _use_one_thread()
     signals.install()
     if launcher.offers_survival():
@@ -44,7 +47,19 @@ def main(argv: list[str] | None = None) -> int:
     mpi.abort_on_uncaught(world)
     code = _run(world, parsed)
     world.leave(code)
+    pulse.stop()
     return code
+
+
+def _launch(options: LaunchOptions) -> int:
+    """Run what starts the ranks, on none of them; return the program's exit code."""
+    from mpi_gd.commands import launch
+
+    try:
+        return launch.run(options)
+    except MpiGdError as error:
+        print(f"mpi_gd: error: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
 
 
 def _run(world: MpiWorld, options: Options) -> int:
@@ -52,6 +67,8 @@ def _run(world: MpiWorld, options: Options) -> int:
     command = import_module(f"mpi_gd.commands.{options.command}")
     try:
         world.check_launcher()
+        if options.command == "train":
+            pulse.start(world)
         return int(command.run(world, options))
     except MpiGdError as error:
         if world.is_root:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import signal
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +20,13 @@ from numpy.typing import NDArray
 from mpi_gd.archive import ArchiveError, pack, unpack
 from mpi_gd.errors import FileError, JobError
 from mpi_gd.files import write_atomically
+from mpi_gd.patient import patiently
 
-__all__ = ["Checkpoint", "newest", "save", "state_arrays", "with_arrays"]
+__all__ = ["Checkpoint", "Writer", "newest", "save", "state_arrays", "with_arrays"]
 
 _NAME = re.compile(r"(\d{9})\.npz")
 _STATE, _EXPONENTS = "state.", "exponents."
-_FORMAT = "mpi_gd checkpoint 1"
+_FORMAT = "mpi_gd checkpoint 2"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +37,20 @@ class Checkpoint:
     exponents: dict[str, NDArray[np.int64]]
     iteration: int
     questions: int
-    job: str
-    """Digest of what must be the same in the job that goes on."""
+    needs: dict[str, Any]
+    """What must be the same where it goes on: the job's keys that matter, and the data."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of its file; later ones are greater."""
+        return f"{self.questions:09d}.npz"
+
+    @property
+    def place(self) -> str:
+        """Say where the training is."""
+        return (
+            f"iteration {self.iteration}" if self.iteration >= 0 else "the start"
+        )
 
     def to_bytes(self) -> bytes:
         """Return the archive's bytes."""
@@ -44,7 +60,7 @@ class Checkpoint:
             "format": _FORMAT,
             "iteration": self.iteration,
             "questions": self.questions,
-            "job": self.job,
+            "needs": self.needs,
         }
         return pack(arrays, document)
 
@@ -67,7 +83,7 @@ class Checkpoint:
             parts[_EXPONENTS],
             int(document["iteration"]),
             int(document["questions"]),
-            str(document["job"]),
+            dict(document["needs"]),
         )
 
 
@@ -76,7 +92,7 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
 
     A newer one is damaged, else the training would have gone on from it: it is removed too.
     """
-    path = folder / f"{checkpoint.questions:09d}.npz"
+    path = folder / checkpoint.name
     write_atomically(path, checkpoint.to_bytes())
     files = _files(folder)
     last = files.index(path) + 1
@@ -85,27 +101,111 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     return path
 
 
-def newest(folder: Path, job: str) -> bytes | None:
-    """Return the bytes of the newest checkpoint that is whole; None if there is none.
+def newest(folder: Path, needs: dict[str, Any], warn: Callable[[str], None]) -> Checkpoint | None:
+    """Return the newest checkpoint that is whole; None if there is none at all.
 
-    Raises JobError when it belongs to another job, FileError when it cannot be read.
+    `warn` is told of damaged ones. Raises JobError when it is of another job or other data, saying
+    what differs; FileError when none can be read, or all are damaged.
     """
-    for path in reversed(_files(folder)):
+    files = _files(folder)
+    for path in reversed(files):
         try:
-            data = path.read_bytes()
+            data = patiently(path, path.read_bytes)
             found = Checkpoint.from_bytes(data)
         except OSError as error:
             raise FileError(f"{path}: cannot read: {error.strerror} (check the path)") from error
-        except ArchiveError:
-            # Cut or damaged: the one before it is as good, it only is older.
+        except (ArchiveError, KeyError, TypeError, ValueError) as error:
+            # The one before it is as good, it only is older.
+            warn(f"{path}: this checkpoint is damaged ({error}); trying the one before it")
             continue
-        if found.job != job:
-            raise JobError(
-                f"{path}: this checkpoint is of another job or other data; give the job it was "
-                "made with, or another --out, or begin anew with --force instead of --resume"
-            )
-        return data
+        _require_same(path, found.needs, needs)
+        return found
+    if files:
+        raise FileError(
+            f"{folder}: all {len(files)} checkpoints are damaged; begin anew with --force instead "
+            "of --resume"
+        )
     return None
+
+
+def _require_same(path: Path, made: dict[str, Any], needs: dict[str, Any]) -> None:
+    """Raise JobError, naming what differs, unless a checkpoint fits the job."""
+    differing = [
+        f"{key} was {made.get(key, 'absent')!r} and is {needs.get(key, 'absent')!r}"
+        for key in sorted(made.keys() | needs.keys())
+        if made.get(key) != needs.get(key)
+    ]
+    if differing:
+        raise JobError(
+            f"{path}: this checkpoint is of another job or other data: {'; '.join(differing)}; "
+            "give what it was made with, or another --out, or begin anew with --force instead of "
+            "--resume"
+        )
+
+
+class Writer:
+    """Writes checkpoints beside the training, which does not wait for the disk.
+
+    One is written at a time; of those that come meanwhile the newest waits, the others are not
+    needed. A disk that takes no more does not end the training: it is said once, and the next
+    checkpoint is tried again.
+    """
+
+    def __init__(self, folder: Path, keep: int, warn: Callable[[str], None]) -> None:
+        """Start the thread that writes to `folder`; `warn` is called in it."""
+        self._folder, self._keep, self._warn = folder, keep, warn
+        self._changed = threading.Condition()
+        self._waiting: Checkpoint | None = None
+        self._is_closed = False
+        self._failure: FileError | None = None
+        # A daemon: a defect elsewhere must not wait for the disk.
+        self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
+        self._thread.start()
+
+    def put(self, checkpoint: Checkpoint) -> None:
+        """Take a checkpoint, whose arrays are copied first: the training goes on changing them."""
+        copied = dataclasses.replace(
+            checkpoint,
+            state={name: array.copy() for name, array in checkpoint.state.items()},
+            exponents={name: array.copy() for name, array in checkpoint.exponents.items()},
+        )
+        with self._changed:
+            self._waiting = copied
+            self._changed.notify()
+
+    def close(self) -> bool:
+        """Wait until the last one is written; return whether that was possible."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._thread.join()
+        return self._failure is None
+
+    def _work(self) -> None:
+        """Write what comes until the end."""
+        # Signals are for the main thread, which looks for them between two questions.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._is_closed)
+                checkpoint, self._waiting = self._waiting, None
+            if checkpoint is None:
+                return
+            self._write(checkpoint)
+
+    def _write(self, checkpoint: Checkpoint) -> None:
+        """Write one; say it when that begins to fail, and when it works again."""
+        before = self._failure
+        try:
+            save(self._folder, checkpoint, self._keep)
+        except (FileError, OSError) as error:
+            self._failure = error if isinstance(error, FileError) else FileError(str(error))
+            if before is None:
+                self._warn(f"{error}; the training goes on, and will try again")
+        else:
+            self._failure = None
+            if before is not None:
+                self._warn(f"{self._folder}: checkpoints are written again")
 
 
 def state_arrays(state: Any) -> dict[str, NDArray[Any]]:

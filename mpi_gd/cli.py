@@ -9,14 +9,21 @@ from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from mpi_gd import __version__
-from mpi_gd.options import BenchOptions, EvaluateOptions, Options, PredictOptions, TrainOptions
+from mpi_gd.options import (
+    BenchOptions,
+    EvaluateOptions,
+    LaunchOptions,
+    Options,
+    PredictOptions,
+    TrainOptions,
+)
 
 __all__ = ["ParsedExit", "parse"]
 
 _PROGRAM = "python -m mpi_gd"
 _COMMANDS: dict[str, type[Options]] = {
     options.command: options
-    for options in (TrainOptions, PredictOptions, EvaluateOptions, BenchOptions)
+    for options in (TrainOptions, PredictOptions, EvaluateOptions, BenchOptions, LaunchOptions)
 }
 _EXAMPLES = """\
   python -m mpi_gd                              a first training, on one rank
@@ -49,7 +56,8 @@ def parse(argv: Sequence[str]) -> Options | ParsedExit:
         return TrainOptions()
     try:
         if argv[0] in _COMMANDS:
-            return _parse_command(_COMMANDS[argv[0]], argv[1:])
+            options = _parse_command(_COMMANDS[argv[0]], argv[1:])
+            return _launched(options) if isinstance(options, LaunchOptions) else options
         parser = _main_parser()
         parser.parse_known_args(argv[:1])
         parser.error(_no_command(argv[0]))
@@ -146,6 +154,14 @@ def _parse_command(options: type[Options], argv: Sequence[str]) -> Options:
         parser.error(str(error))
 
 
+def _launched(options: LaunchOptions) -> Options | ParsedExit:
+    """Return the options, or what is to be said of the command that they are to run."""
+    if options.words[0] == options.command:
+        raise _Leave(f"mpi_gd: error: {options.command} cannot run itself", 2)
+    inner = parse(options.words)
+    return inner if isinstance(inner, ParsedExit) else options
+
+
 def _add(group: argparse._ArgumentGroup, item: Field[Any], hint: Any) -> None:
     """Make an argument of a field, by its type and its metadata."""
     flag = item.metadata.get("flag", f"--{item.name}")
@@ -160,8 +176,10 @@ def _add(group: argparse._ArgumentGroup, item: Field[Any], hint: Any) -> None:
         settings["choices"] = get_args(hint)
     else:
         settings["metavar"] = item.metadata["metavar"]
-        settings["type"] = _whole_number if hint is int else _text
-        settings["action"] = "append" if get_origin(hint) is tuple else "store"
+        settings["type"] = {int: _whole_number, float: _number}.get(hint, _text)
+        if get_origin(hint) is tuple:
+            # By position: a word and all that follows it, options too.
+            settings |= {"action": "append"} if flag else {"nargs": argparse.PARSER}
     group.add_argument(flag or item.name, **settings)
 
 
@@ -191,6 +209,14 @@ def _whole_number(value: str) -> int:
         return int(value)
     except ValueError:
         raise argparse.ArgumentTypeError(f"got {value!r}, expected a whole number") from None
+
+
+def _number(value: str) -> float:
+    """Return a number; raises what argparse prints."""
+    try:
+        return float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"got {value!r}, expected a number") from None
 
 
 def _unexpected(word: str, known: Iterable[str]) -> str:

@@ -10,7 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-__all__ = ["BenchOptions", "EvaluateOptions", "Options", "PredictOptions", "TrainOptions"]
+__all__ = [
+    "BenchOptions",
+    "EvaluateOptions",
+    "LaunchOptions",
+    "Options",
+    "PredictOptions",
+    "TrainOptions",
+]
 
 _MODEL = {"flag": "", "metavar": "MODEL", "group": "input", "help": "a model.npz of a run's folder"}
 _DATA = {"flag": "", "metavar": "DATA", "group": "input", "help": "a .csv, .npy or .npz file"}
@@ -168,4 +175,67 @@ class BenchOptions:
                 raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
 
 
-Options = TrainOptions | PredictOptions | EvaluateOptions | BenchOptions
+@dataclass(frozen=True)
+class LaunchOptions:
+    """Run a command under mpirun, stop it with a checkpoint, start it again after a crash."""
+
+    command: ClassVar[str] = "launch"
+    examples: ClassVar[str] = """\
+  python -m mpi_gd launch train JOB.toml
+  python -m mpi_gd launch --ranks 8 --max-restarts 3 train JOB.toml --out runs/first
+  python -m mpi_gd launch --mpirun "mpirun --hostfile hosts" --ranks 64 train JOB.toml
+"""
+
+    words: tuple[str, ...] = field(
+        metadata={
+            "flag": "",
+            "metavar": "COMMAND",
+            "group": "what to run",
+            "help": "train, predict, evaluate or bench, and its arguments",
+        },
+    )
+    ranks: int = field(
+        default=0,
+        metadata={
+            "metavar": "N",
+            "group": "how to run it",
+            "help": "ranks to start (default: as many as there are cores here)",
+        },
+    )
+    max_restarts: int = field(
+        default=0,
+        metadata={
+            "flag": "--max-restarts",
+            "metavar": "K",
+            "group": "how to run it",
+            "help": "times to start a training again, with --resume, after a crash (default: 0)",
+        },
+    )
+    mpirun: str = field(
+        default="",
+        metadata={
+            "metavar": "COMMAND",
+            "group": "how to run it",
+            "help": "what starts the ranks, with its options but for -n (default: the mpirun "
+            "beside this Python, else the first one on PATH)",
+        },
+    )
+    grace: float = field(
+        default=60.0,
+        metadata={
+            "metavar": "SECONDS",
+            "group": "how to run it",
+            "help": "from the signal to stop until all is ended by force (default: 60)",
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.ranks < 0:
+            raise ValueError(f"--ranks must be 1 or more, got {self.ranks}")
+        if self.max_restarts < 0:
+            raise ValueError(f"--max-restarts must be 0 or more, got {self.max_restarts}")
+        if not 0 <= self.grace < float("inf"):
+            raise ValueError(f"--grace must be 0 seconds or more, got {self.grace}")
+
+
+Options = TrainOptions | PredictOptions | EvaluateOptions | BenchOptions | LaunchOptions

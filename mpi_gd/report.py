@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
+import stat
 import sys
 import time
 from collections import deque
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
+from mpi_gd.errors import FileError
 from mpi_gd.files import write_atomically
 
-__all__ = ["Progress", "Report", "choose_progress", "keep_metrics"]
+__all__ = ["Progress", "Report", "choose_progress", "keep_metrics", "warn"]
 
 Progress = Literal["auto", "live", "lines", "none"]
 
 _LIVE_SECONDS = 0.1
 _LINE_SECONDS = 5.0
-_FLUSH_SECONDS = 1.0
+# A disk that takes nothing is tried again after so many seconds.
+_RETRY_SECONDS = 5.0
+# Records that wait for it; the oldest are given up.
+_MOST_WAITING = 100_000
 # What launchers tell their processes.
 _LAUNCHED = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 # Iterations over which the rate of convergence is measured.
@@ -27,13 +33,25 @@ _WINDOW = 20
 
 
 class Report:
-    """The root's account of a training; it opens `metrics` to append to."""
+    """The root's account of a training: `metrics` grows by a line an iteration.
 
-    def __init__(self, metrics: Path, progress: Progress, tol: float) -> None:
-        """Open the file, truncated by `keep_metrics` where a training goes on."""
-        self._file: IO[str] = metrics.open("a", encoding="utf-8")
+    Nothing here ends a training: a disk that is full is tried again, an output that nobody reads
+    any more falls silent.
+    """
+
+    def __init__(
+        self, metrics: Path, progress: Progress, tol: float, flush_seconds: float = 1.0
+    ) -> None:
+        """Begin; what is in the file, cut by `keep_metrics` where a training goes on, is kept.
+
+        Records are written every `flush_seconds`; 0: each at once.
+        """
+        self._metrics = metrics
         self._progress, self._tol = progress, tol
+        self._waiting: deque[str] = deque(maxlen=_MOST_WAITING)
+        self._flush_seconds = flush_seconds
         self._flushed = time.monotonic()
+        self._is_failing = False
         self._shown = -math.inf
         self._shown_iteration = -1
         self._recent: deque[tuple[int, float, float]] = deque(maxlen=_WINDOW)
@@ -43,30 +61,47 @@ class Report:
         """Print a line."""
         self._end_line()
         if self._progress != "none":
-            print(text, flush=True)
+            self._print(text + "\n")
 
     def step(self, record: dict[str, Any]) -> None:
         """Write an iteration's record; show it if the last one was long ago."""
-        self._file.write(json.dumps(record) + "\n")
+        self._waiting.append(json.dumps(record) + "\n")
         now = time.monotonic()
         if record["criterion"] > 0:
             self._recent.append((record["iteration"], math.log(record["criterion"]), now))
-        if now - self._flushed > _FLUSH_SECONDS:
-            self._file.flush()
-            self._flushed = now
+        if now - self._flushed >= (_RETRY_SECONDS if self._is_failing else self._flush_seconds):
+            self.flush()
         pause = _LIVE_SECONDS if self._progress == "live" else _LINE_SECONDS
         if self._progress in ("live", "lines") and now - self._shown >= pause:
             self._shown = now
             self._shown_iteration = record["iteration"]
             self._show(self._line(record))
 
+    def flush(self) -> None:
+        """Write the records that wait; where that fails, they go on waiting, and it is said."""
+        self._flushed = time.monotonic()
+        if not self._waiting:
+            return
+        try:
+            _append(self._metrics, "".join(self._waiting).encode("utf-8"))
+        except OSError as error:
+            if not self._is_failing:
+                reason = (error.strerror or str(error)).lower()
+                warn(f"{self._metrics}: cannot write: {reason}; the training goes on")
+            self._is_failing = True
+            return
+        self._waiting.clear()
+        if self._is_failing:
+            warn(f"{self._metrics}: written again")
+        self._is_failing = False
+
     def close(self, record: dict[str, Any] | None) -> None:
-        """Show the last iteration and close the file."""
+        """Show the last iteration, and write what is left."""
         is_shown = record is None or record["iteration"] == self._shown_iteration
         if record is not None and not is_shown and self._progress in ("live", "lines"):
             self._show(self._line(record))
         self._end_line()
-        self._file.close()
+        self.flush()
 
     def _line(self, record: dict[str, Any]) -> str:
         """Return an iteration in a line of under 100 characters."""
@@ -92,32 +127,77 @@ class Report:
         """Print a line, or write over the last one on a terminal."""
         if self._progress == "live":
             # \r to the line's begin, \x1b[K clears what is left of the last one.
-            sys.stdout.write(f"\r{line}\x1b[K")
-            sys.stdout.flush()
+            self._print(f"\r{line}\x1b[K")
             self._is_line_open = True
         else:
-            print(line, flush=True)
+            self._print(line + "\n")
 
     def _end_line(self) -> None:
         """Leave the live line."""
         if self._is_line_open:
-            print(flush=True)
+            self._print("\n")
             self._is_line_open = False
 
-
-def keep_metrics(path: Path, iteration: int) -> None:
-    """Drop the records after `iteration` that a killed program has left behind."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    def _print(self, text: str) -> None:
+        """Write to standard output; be silent from now on if nobody reads it any more."""
         try:
-            if json.loads(line)["iteration"] <= iteration:
-                kept.append(line + "\n")
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except OSError:
+            self._progress = "none"
+            # What is still in its buffer would fail once more at the end.
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def warn(text: str) -> None:
+    """Print a warning, if anybody reads it."""
+    with contextlib.suppress(OSError):
+        print(f"mpi_gd: warning: {text}", file=sys.stderr, flush=True)
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Add to a file, all or nothing; raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    try:
+        before = os.fstat(descriptor).st_size
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        except OSError:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.ftruncate(descriptor, before)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def keep_metrics(path: Path, iteration: int, last: dict[str, Any] | None = None) -> None:
+    """Drop the records after `iteration` that a killed program has left behind.
+
+    Add `last`, that of `iteration`, if the program was killed before it could write it. Where the
+    file cannot be written that is said, and no more.
+    """
+    kept, newest = [], -1
+    lines = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    for line in lines.splitlines():
+        try:
+            number = int(json.loads(line)["iteration"])
         except (ValueError, KeyError, TypeError):
             # The last line of a killed program may be cut, or be anything after a power cut.
             continue
-    write_atomically(path, "".join(kept).encode("utf-8"))
+        if number <= iteration:
+            kept.append(line + "\n")
+            newest = number
+    if last is not None and newest < last["iteration"]:
+        kept.append(json.dumps(last) + "\n")
+    if not kept and not path.exists():
+        return
+    try:
+        write_atomically(path, "".join(kept).encode("utf-8"))
+    except FileError as error:
+        warn(f"{error}; the training goes on")
 
 
 def choose_progress(wanted: Progress) -> Progress:

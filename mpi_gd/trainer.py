@@ -118,14 +118,15 @@ def train(
     max_iter: int,
     ballot: Ballot,
     on_step: Callable[[Record], None],
-    on_save: Callable[[int, int], None],
+    on_save: Callable[[], None],
     save_every: int = 0,
 ) -> Outcome:
     """Drive `solver` along `course` until an ending; collective.
 
-    `on_step` gets each iteration's record, `on_save` the number of iterations and of questions,
-    where the ranks have voted to save, and every `save_every` iterations. All decisions are made
-    from what was reduced, so all ranks make the same. Whatever is raised, `course` is whole.
+    `on_step` gets each iteration's record; `on_save` is called where the ranks have voted to save,
+    every `save_every` iterations, and at an ending from which the training may be taken up. All
+    decisions are made from what was reduced, so all ranks make the same. Whatever is raised,
+    `course` is whole.
     """
     spent, state = _Spent(), course.state
     while True:
@@ -139,13 +140,15 @@ def train(
             on_step(record)
             ending = _ending(step, record, tol, max_iter)
             if ending is not None:
+                if ending is Ending.MAX_ITER:
+                    on_save()
                 return Outcome(ending, step, record, step.end)
             due = due or bool(save_every and record.iteration % save_every == 0)
         if reply.votes[_STOP]:
-            on_save(state.iteration, course.questions)
+            on_save()
             return Outcome(Ending.STOPPED)
         if due:
-            on_save(state.iteration, course.questions)
+            on_save()
 
 
 def _ending(step: Step, record: Record, tol: float, max_iter: int) -> Ending | None:

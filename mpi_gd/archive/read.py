@@ -26,6 +26,7 @@ from mpi_gd.archive.layout import (
     is_plain,
 )
 from mpi_gd.errors import FileError
+from mpi_gd.patient import PatientFile, patiently
 
 __all__ = ["unpack"]
 
@@ -51,7 +52,7 @@ def unpack(
     path = Path(source)
     try:
         _require_regular(path)
-        with path.open("rb") as file:
+        with io.BufferedReader(PatientFile(path)) as file:
             return _read(file, os.fstat(file.fileno()).st_size)
     except FileError:
         raise
@@ -62,7 +63,7 @@ def unpack(
 
 def _require_regular(path: Path) -> None:
     """Refuse what is no file: opening a FIFO would wait for ever."""
-    mode = path.stat().st_mode
+    mode = patiently(path, path.stat).st_mode
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
         raise FileError(f"{path}: cannot read: it is {kind} (name the .npz file)")

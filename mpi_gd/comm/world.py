@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_gd import errors
+from mpi_gd import errors, pulse
 from mpi_gd.errors import FileError, MpiGdError
 
 __all__ = ["World"]
@@ -72,12 +72,15 @@ class World(ABC):
         is agreed on; any other exception passes, since it is for the abort.
         """
         failure: MpiGdError | None = None
+        pulse.doing(what)
         try:
             yield
         except (MpiGdError, OSError, MemoryError) as error:
             failure = _as_users_error(error, what)
         failed = np.array([1 if failure else 0], dtype=np.int64)
+        pulse.waiting()
         self.allreduce_max(failed)
+        pulse.done()
         if failed[0]:
             raise _lowest(self.gather_small(_packed(failure)), by_root) from failure
 

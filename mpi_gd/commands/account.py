@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 from mpi_gd import __version__
@@ -18,17 +19,29 @@ class Account:
     """The root's report; on the other ranks nothing."""
 
     def __init__(
-        self, world: World, folder: RunFolder, setup: Setup, progress: Progress, iteration: int
+        self,
+        world: World,
+        folder: RunFolder,
+        setup: Setup,
+        progress: Progress,
+        iteration: int,
+        last: Record | None = None,
     ) -> None:
-        """Open the history, and drop what it has beyond `iteration`, from which to go on."""
+        """Open the history, and drop what it has beyond `iteration`, from which to go on.
+
+        `last` is the record of that iteration, where ranks have died since.
+        """
         self._report: Report | None = None
         self.began = time.monotonic()
-        self.last: Record | None = None
+        self.last = last
         with world.phase("opening the history", by_root=True):
             if world.is_root:
-                keep_metrics(folder.metrics, iteration)
+                told = dataclasses.asdict(last) if last else None
+                keep_metrics(folder.metrics, iteration, told)
+                # A root that may die, while the others go on, keeps nothing back.
+                pause = 0.0 if setup.job.fault_tolerance == "continue" else 1.0
                 shown = choose_progress(progress)
-                self._report = Report(folder.metrics, shown, setup.job.stop.tol)
+                self._report = Report(folder.metrics, shown, setup.job.stop.tol, pause)
         ranks = "1 rank" if world.size == 1 else f"{world.size} ranks"
         self.say(f"mpi_gd {__version__} on {ranks}: {setup.summary}")
 
@@ -42,6 +55,11 @@ class Account:
         self.last = record
         if self._report:
             self._report.step(record.__dict__)
+
+    def flush(self) -> None:
+        """Write what the history has so far."""
+        if self._report:
+            self._report.flush()
 
     def close(self) -> None:
         """Close the history."""

@@ -47,16 +47,16 @@ def load_data(
         target="" if is_pair else spec.target,
     )
     data = load(world, change_data(spec, overrides), Path(), labelled=labelled)
-    require_columns(model, data)
+    require_columns(model.columns, data)
     return data
 
 
-def require_columns(model: Model, data: Loaded) -> None:
-    """Raise DataError, the same on all ranks, unless the data have the model's columns.
+def require_columns(expected: tuple[str, ...], data: Loaded) -> None:
+    """Raise DataError, the same on all ranks, unless the data have the columns of the training.
 
     Columns without names of their own are taken by their order.
     """
-    found, expected = data.source.columns, model.columns
+    found = data.source.columns
     if len(found) != len(expected):
         raise DataError(
             f"{data.source.locate(0)}: got {len(found)} features, expected {len(expected)} as in "

@@ -174,7 +174,7 @@ def _small(world: World, options: BenchOptions) -> dict[str, float]:
         max_iter=_SMALL_ITERATIONS,
         ballot=Ballot(world.is_root, lambda: False, save_seconds=3600.0),
         on_step=lambda record: report.step(record.__dict__) if report else None,
-        on_save=lambda iteration, questions: None,
+        on_save=lambda: None,
     )
     return {"iteration_us": 1e6 * (time.perf_counter() - began) / _SMALL_ITERATIONS}
 

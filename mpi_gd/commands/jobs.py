@@ -11,11 +11,10 @@ import numpy as np
 
 from mpi_gd import __version__
 from mpi_gd.comm import World
-from mpi_gd.commands.folder import RunFolder
 from mpi_gd.commands.load import require_same
 from mpi_gd.config import Job, dump_job, parse_job, read_job_text
 
-__all__ = ["read_shared_job", "with_paths", "write_job"]
+__all__ = ["read_shared_job", "resolved", "with_paths"]
 
 
 def read_shared_job(world: World, path: Path, overrides: tuple[str, ...]) -> Job:
@@ -32,12 +31,9 @@ def read_shared_job(world: World, path: Path, overrides: tuple[str, ...]) -> Job
     return job
 
 
-def write_job(world: World, folder: RunFolder, job: Job, base: Path) -> None:
-    """Write the resolved job so that it runs from the run's folder as it did from its own."""
-    moved = with_paths(job, lambda path: str((base / path).resolve()))
-    with world.phase("writing the job", by_root=True):
-        if world.is_root:
-            folder.write_text("job.toml", dump_job(moved))
+def resolved(job: Job, base: Path) -> str:
+    """Return the job's text so that it runs from any folder as it did from its own, `base`."""
+    return dump_job(with_paths(job, lambda path: str((base / path).resolve())))
 
 
 def with_paths(job: Job, change: Callable[[str], str]) -> Job:

@@ -8,16 +8,18 @@ state is of no use to the others, who are one question behind and ask it again.
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mpi_gd.comm import World
 from mpi_gd.commands.folder import RunFolder
 from mpi_gd.commands.load import Loaded
-from mpi_gd.trainer import Course, Outcome
+from mpi_gd.trainer import Course, Ending, Outcome, Record
 
 __all__ = ["Kept"]
 
@@ -26,7 +28,12 @@ __all__ = ["Kept"]
 class Kept:
     """This rank's part of a run, through all losses."""
 
+    began: float = field(default_factory=time.monotonic)
     folder: RunFolder | None = None
+    resumes: bool = False
+    """Whether there was a run in the folder that is to go on."""
+    has_begun: bool = False
+    """Whether the folder's marker is this run's."""
     data: Loaded | None = None
     outcome: Outcome | None = None
     """The training's end, on all ranks or none after `share`."""
@@ -34,24 +41,28 @@ class Kept:
     """The checkpoint to go on from, agreed on at the last loss; empty if there was none."""
     questions: int = -1
     """Questions that had been answered there."""
+    record: Record | None = None
+    """The last iteration's record there."""
     _course: Course | None = None
-    _snapshot: Callable[[], bytes] | None = None
+    _snapshot: Callable[[], tuple[bytes, Record | None]] | None = None
 
-    def begin(self, course: Course, snapshot: Callable[[], bytes]) -> None:
-        """Note a training that begins; `snapshot` returns a checkpoint of its present state."""
+    def begin(self, course: Course, snapshot: Callable[[], tuple[bytes, Record | None]]) -> None:
+        """Note a training that begins; `snapshot` returns its present state and last record."""
         self._course, self._snapshot = course, snapshot
 
     def share(self, world: World) -> None:
         """Agree on what all that are left have; collective. What it raises leaves all as it was."""
         mine = {
             "folder": str(self.folder.path) if self.folder else "",
+            "resumes": self.resumes,
             "has_data": self.data is not None,
-            "has_ended": self.outcome is not None,
+            "has_ended": self.outcome is not None and self.outcome.ending is not Ending.STOPPED,
             "questions": self._course.questions if self._course else self.questions,
         }
         all_ = [json.loads(text) for text in world.gather_small(json.dumps(mine))]
-        folders = [theirs["folder"] for theirs in all_ if theirs["folder"]]
-        self.folder = RunFolder(Path(folders[0])) if folders else None
+        knowing = [theirs for theirs in all_ if theirs["folder"]]
+        if knowing:
+            self.folder, self.resumes = RunFolder(Path(knowing[0]["folder"])), knowing[0]["resumes"]
         if not all(theirs["has_data"] for theirs in all_):
             self.data = None
         if not all(theirs["has_ended"] for theirs in all_):
@@ -61,9 +72,11 @@ class Kept:
         """Take the newest state of those who have not heard the last answer; collective."""
         behind = [rank for rank, theirs in enumerate(all_) if not theirs["has_ended"]]
         newest = max(behind, key=lambda rank: (all_[rank]["questions"], -rank))
-        data = None
-        if world.rank == newest:
-            data = self._snapshot() if self._snapshot else self.state
-        self.state = world.bcast_bytes(data, newest)
-        self.questions = all_[newest]["questions"]
+        state, record = self._snapshot() if self._snapshot else (self.state, self.record)
+        is_source = world.rank == newest
+        state = world.bcast_bytes(state if is_source else None, newest)
+        told = json.dumps(record and dataclasses.asdict(record)).encode()
+        record = json.loads(world.bcast_bytes(told if is_source else None, newest))
+        self.state, self.questions = state, all_[newest]["questions"]
+        self.record = Record(**record) if record else None
         self.outcome = self._course = self._snapshot = None

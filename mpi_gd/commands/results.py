@@ -7,21 +7,32 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mpi_gd import __version__
 from mpi_gd.comm import World
 from mpi_gd.commands.account import Account
 from mpi_gd.commands.apply import require_columns
+from mpi_gd.commands.fallback import write_somewhere
 from mpi_gd.commands.folder import RunFolder
 from mpi_gd.commands.jobs import with_paths
-from mpi_gd.commands.load import load
-from mpi_gd.commands.score import format_scores, score, score_all
+from mpi_gd.commands.labels import encode_labels, require_numbers
+from mpi_gd.commands.load import Loaded, load
+from mpi_gd.commands.score import format_scores, score
 from mpi_gd.commands.setup import Setup
-from mpi_gd.config import dump_job
+from mpi_gd.config import CheckpointSpec, Job, dump_job
+from mpi_gd.errors import FileError
 from mpi_gd.evaluation import Scores
 from mpi_gd.model import Model, save_model
+from mpi_gd.report import warn
+from mpi_gd.status import write_status
 from mpi_gd.trainer import Ending, Outcome, Record
 
-__all__ = ["finish"]
+__all__ = ["check_test_data", "finish"]
+
+# A mean loss of a classifier below this is no optimum, but the way to one that is infinitely far.
+_PERFECT = 1e-9
 
 
 def finish(
@@ -37,19 +48,25 @@ def finish(
     if outcome.step is None or record is None:
         raise RuntimeError("the training ended without an iterate")
     model = _model(setup, outcome, record)
+    place = folder.model
     with world.phase("writing the model", by_root=True):
         if world.is_root:
-            save_model(model, folder.model)
+            place = write_somewhere(place, setup.job.name, lambda path: save_model(model, path))
     ending = outcome.ending.value + (f": {outcome.detail}" if outcome.detail else "")
     seconds = time.monotonic() - report.began
     report.say(
         f"{ending[0].upper()}{ending[1:]}: objective {record.objective:.12g} after "
         f"{record.iteration} iterations, {record.questions} gradients, {seconds:.3g} s"
     )
+    if model.classes and record.objective < _PERFECT:
+        report.say(
+            "The features tell the labels apart without a mistake: the coefficients have no finite "
+            'optimum, and grow with each iteration; set penalty.kind = "l2"'
+        )
     scores = _scores(world, model, setup, base)
     for rows, values in scores.items():
         report.say(f"On the {rows} {format_scores(values)}")
-    report.say(f"The model is {folder.model}")
+    report.say(f"The model is {place}")
     summary = {
         "ending": ending,
         "converged": outcome.ending is Ending.CONVERGED,
@@ -59,9 +76,20 @@ def finish(
         "scores": scores,
         "version": __version__,
     }
-    with world.phase("writing the summary", by_root=True):
-        if world.is_root:
+    if world.is_root:
+        try:
             folder.write_text("summary.json", json.dumps(summary, indent=1) + "\n")
+        except FileError as error:
+            warn(str(error))
+        write_status(
+            folder.path,
+            "finished",
+            0,
+            iteration=record.iteration,
+            ranks=world.size,
+            message=ending,
+            model=str(place.resolve()),
+        )
 
 
 def _scores(world: World, model: Model, setup: Setup, base: Path) -> dict[str, Scores]:
@@ -70,11 +98,33 @@ def _scores(world: World, model: Model, setup: Setup, base: Path) -> dict[str, S
     if setup.held is not None:
         scores["held-out"] = score(world, model, setup.data, setup.y, setup.held)
     if setup.job.data.test:
-        spec = dataclasses.replace(setup.job.data, path=setup.job.data.test, test="")
-        data = load(world, spec, base)
-        require_columns(model, data)
-        scores["test"] = score_all(world, model, data)
+        data, y = _test_data(world, setup, base)
+        scores["test"] = score(world, model, data, y)
     return scores
+
+
+def check_test_data(world: World, setup: Setup, base: Path) -> None:
+    """Read the test file, if any, and forget it: its mistakes are to show before the training."""
+    if setup.job.data.test:
+        _test_data(world, setup, base)
+
+
+def _test_data(world: World, setup: Setup, base: Path) -> tuple[Loaded, NDArray[np.float64]]:
+    """Return the rows of the test file and their target; collective."""
+    spec = setup.job.data
+    spec = dataclasses.replace(
+        spec, path=spec.test, target=spec.test_target or spec.target, test="", test_target=""
+    )
+    data = load(world, spec, base)
+    require_columns(setup.data.source.columns, data)
+    if setup.classes:
+        return data, encode_labels(world, data, setup.classes)
+    return data, require_numbers(world, data)
+
+
+def _lasting(job: Job) -> Job:
+    """Return the job without what has no part in its result."""
+    return dataclasses.replace(job, checkpoint=CheckpointSpec(), fault_tolerance="stop")
 
 
 def _model(setup: Setup, outcome: Outcome, record: Record) -> Model:
@@ -92,7 +142,7 @@ def _model(setup: Setup, outcome: Outcome, record: Record) -> Model:
         classes=setup.classes,
         metadata={
             "mpi_gd": __version__,
-            "job": dump_job(with_paths(job, lambda path: Path(path).name)),
+            "job": dump_job(with_paths(_lasting(job), lambda path: Path(path).name)),
             "n_samples": round(setup.scaling.weight),
             "objective": record.objective,
             "iterations": record.iteration,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mpi_gd.comm import World
 from mpi_gd.commands.labels import encode_labels, find_labels, require_numbers
 from mpi_gd.commands.load import Loaded, load
-from mpi_gd.config import CheckpointSpec, Job, StopSpec, dump_job
+from mpi_gd.config import Job, dump_job
 from mpi_gd.data.holdout import held_out
 from mpi_gd.objective import Objective, Rows, Scaling, find_scaling
 from mpi_gd.trainer import N_VOTES
@@ -36,13 +36,26 @@ class Setup:
     objective: Objective
 
     @property
-    def digest(self) -> str:
-        """Return a digest of all that a checkpoint must share with the job that goes on from it."""
-        same = dataclasses.replace(
-            self.job, name="any", stop=StopSpec(), checkpoint=CheckpointSpec()
-        )
-        text = f"{dump_job(same)}\n{self.data.source.fingerprint()}"
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    def needs(self) -> dict[str, Any]:
+        """Return all that a checkpoint must share with the job that goes on from it, by name.
+
+        Where the data lie does not matter, but what they are; nor when to stop or to save.
+        """
+        tables = tomllib.loads(dump_job(self.job))
+        needs: dict[str, Any] = {"the data": self.data.source.fingerprint()}
+        for key, value in tables.items():
+            if isinstance(value, dict):
+                needs |= {f"{key}.{name}": each for name, each in value.items()}
+            else:
+                needs[key] = value
+        free = ["name", "fault_tolerance", "data.path", "data.test", "data.test_target"]
+        if str(self.job.data.target).endswith(".npy"):
+            free.append("data.target")
+        return {
+            key: value
+            for key, value in needs.items()
+            if key not in free and not key.startswith(("stop.", "checkpoint."))
+        }
 
     @property
     def summary(self) -> str:

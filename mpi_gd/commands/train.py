@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 import numpy as np
 
-from mpi_gd import checkpoint, signals
-from mpi_gd.checkpoint import Checkpoint
+from mpi_gd import signals
+from mpi_gd.checkpoint import Checkpoint, with_arrays
 from mpi_gd.comm import World
 from mpi_gd.commands.account import Account
-from mpi_gd.commands.folder import RunFolder, choose_folder
-from mpi_gd.commands.jobs import read_shared_job, write_job
+from mpi_gd.commands.folder import RunFolder, choose_folder, lock_folder
+from mpi_gd.commands.jobs import read_shared_job, resolved
 from mpi_gd.commands.kept import Kept
-from mpi_gd.commands.results import finish
+from mpi_gd.commands.results import check_test_data, finish
+from mpi_gd.commands.saving import Saver, find_saved
 from mpi_gd.commands.setup import Setup, set_up
 from mpi_gd.config import Job
-from mpi_gd.errors import JobError, RankLost
+from mpi_gd.errors import JobError, MpiGdError, RankLost
 from mpi_gd.options import TrainOptions
+from mpi_gd.report import warn
+from mpi_gd.status import read_status, write_status
 from mpi_gd.trainer import Ballot, Course, Ending, Outcome, train
 
 __all__ = ["run"]
@@ -34,16 +36,29 @@ def run(world: World, options: TrainOptions) -> int:
 
     Return the exit code.
     """
+    kept = Kept()
+    try:
+        return _through_losses(world, options, kept)
+    except MpiGdError as error:
+        # The marker of a run that this one was not allowed to touch stays as it is.
+        if world.is_root and not options.check:
+            folder = kept.folder.path if kept.folder and kept.has_begun else None
+            write_status(folder, "failed", error.exit_code, message=str(error))
+        raise
+
+
+def _through_losses(world: World, options: TrainOptions, kept: Kept) -> int:
+    """Train, and again with those who are left after each loss; return the exit code."""
     path = Path(options.job) if options.job else _EMBEDDED_JOB
     job = read_shared_job(world, path, options.overrides)
-    if job.fault_tolerance == "stop":
-        return _run(world, options, job, path.parent, Kept())
-    _require_survival(world)
-    kept = Kept()
+    if job.fault_tolerance == "continue":
+        _require_survival(world)
     while True:
         try:
-            return _run(world, options, job, path.parent, kept)
+            return _attempt(world, options, job, path, kept)
         except RankLost:
+            if job.fault_tolerance == "stop":
+                raise
             _recover(world, kept)
 
 
@@ -69,39 +84,88 @@ def _recover(world: World, kept: Kept) -> None:
             continue
     if world.is_root and lost:
         ranks = "1 rank goes on" if world.size == 1 else f"{world.size} ranks go on"
-        print(f"mpi_gd: warning: lost {', '.join(lost)}: {ranks}", file=sys.stderr, flush=True)
+        warn(f"lost {', '.join(lost)}: {ranks}")
 
 
-def _run(world: World, options: TrainOptions, job: Job, base: Path, kept: Kept) -> int:
+def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Kept) -> int:
     """Set up, train and finish with the ranks that there are; collective. Return the exit code."""
+    base = path.parent
     setup = set_up(world, job, base, kept.data)
     kept.data = setup.data
+    check_test_data(world, setup, base)
     if options.check:
         if world.is_root:
-            print(f"{options.job or 'the embedded job'}: the job and its data are good: {setup.summary}")
+            print(f"{path}: the job and its data are good: {setup.summary}")
         return 0
-    folder, found = _begin(world, options, setup, base, kept)
-    report = Account(world, folder, setup, options.progress, found.iteration if found else -1)
-    outcome = kept.outcome or _train(world, setup, folder, found, report, kept)
-    kept.outcome = outcome
-    if outcome.ending is Ending.STOPPED:
-        report.say(f"Stopped: the state is saved in {folder.checkpoints}. Go on with --resume.")
+    folder, resumes = _take_folder(world, setup, options, kept)
+    text = resolved(job, base)
+    if resumes and _has_finished(world, folder, text):
+        return 0
+    found = Checkpoint.from_bytes(kept.state) if kept.state else None
+    if resumes and not found:
+        found = find_saved(world, folder, setup)
+    _begin(world, folder, text, kept)
+    account = _open_account(world, setup, folder, options, found, kept)
+    kept.outcome = kept.outcome or _train(world, setup, folder, found, account, kept)
+    if kept.outcome.ending is Ending.STOPPED:
         return _EXIT_STOPPED
-    finish(world, setup, outcome, folder, report, base)
+    finish(world, setup, kept.outcome, folder, account, base)
     return 0
 
 
-def _begin(
-    world: World, options: TrainOptions, setup: Setup, base: Path, kept: Kept
-) -> tuple[RunFolder, Checkpoint | None]:
-    """Return the run's folder, and from where to go on; collective."""
-    folder = kept.folder or choose_folder(world, setup.job.name, options)
-    kept.folder = folder
-    if kept.state:
-        return folder, Checkpoint.from_bytes(kept.state)
-    found = _newest(world, folder, setup.digest) if options.resume else None
-    write_job(world, folder, setup.job, base)
-    return folder, found
+def _take_folder(
+    world: World, setup: Setup, options: TrainOptions, kept: Kept
+) -> tuple[RunFolder, bool]:
+    """Return the run's folder, locked by the root, and whether a run in it goes on; collective."""
+    if kept.folder is None:
+        folder, kept.resumes = choose_folder(world, setup.job.name, options)
+        # Nobody writes there before all know the name: the root may die.
+        with world.phase("making the run's folder"):
+            kept.folder = folder
+    with world.phase("making the run's folder", by_root=True):
+        if world.is_root:
+            lock_folder(kept.folder.path)
+    return kept.folder, kept.resumes
+
+
+def _has_finished(world: World, folder: RunFolder, text: str) -> bool:
+    """Whether there is nothing left to do, which the root then says; collective."""
+    told = ""
+    with world.phase("reading the marker", by_root=True):
+        if world.is_root and read_status(folder.path).get("state") == "finished":
+            job = folder.path / "job.toml"
+            is_same = job.exists() and job.read_text(encoding="utf-8") == text
+            told = "finished" if is_same and folder.model.exists() else ""
+    has_finished = bool(world.bcast_text(told))
+    if has_finished and world.is_root:
+        print(f"This run has finished before: the model is {folder.model}", flush=True)
+        write_status(folder.path, "finished", 0, message="finished before")
+    return has_finished
+
+
+def _begin(world: World, folder: RunFolder, text: str, kept: Kept) -> None:
+    """Write what says that there is a run in the folder; collective."""
+    kept.has_begun = True
+    with world.phase("writing the job", by_root=True):
+        if world.is_root:
+            write_status(folder.path, "running", ranks=world.size)
+            folder.write_text("job.toml", text)
+
+
+def _open_account(
+    world: World,
+    setup: Setup,
+    folder: RunFolder,
+    options: TrainOptions,
+    found: Checkpoint | None,
+    kept: Kept,
+) -> Account:
+    """Take up the history where the training is taken up; collective."""
+    record = kept.outcome.record if kept.outcome else kept.record
+    iteration = found.iteration if found else -1
+    if record:
+        iteration = record.iteration
+    return Account(world, folder, setup, options.progress, iteration, record)
 
 
 def _train(
@@ -109,7 +173,7 @@ def _train(
     setup: Setup,
     folder: RunFolder,
     found: Checkpoint | None,
-    report: Account,
+    account: Account,
     kept: Kept,
 ) -> Outcome:
     """Start or take up the training, and run it to an ending; collective."""
@@ -117,12 +181,14 @@ def _train(
     problem = objective.problem
     course = Course(job.solver.start(problem, np.zeros(problem.n_params)))
     if found:
-        course = Course(checkpoint.with_arrays(course.state, found.state), found.questions)
+        course = Course(with_arrays(course.state, found.state), found.questions)
         objective.set_exponents(found.exponents)
-        report.say(f"Going on from iteration {found.iteration}.")
-    kept.begin(course, lambda: _checkpoint(setup, course).to_bytes())
+        account.say(f"Going on from {found.place}.")
+    saver = Saver(world, setup, folder, account, course)
+    kept.begin(course, lambda: (saver.checkpoint().to_bytes(), account.last))
+    limit = job.stop.max_seconds
     try:
-        return train(
+        outcome = train(
             objective,
             job.solver,
             course,
@@ -131,47 +197,20 @@ def _train(
             ballot=Ballot(
                 world.is_root,
                 signals.stop_requested,
-                job.stop.max_seconds,
+                limit and max(1e-9, limit - (time.monotonic() - kept.began)),
                 job.checkpoint.every_seconds,
             ),
-            on_step=report.step,
-            on_save=_saver(world, setup, folder, course),
+            on_step=account.step,
+            on_save=saver.save,
             save_every=job.checkpoint.every_iterations,
         )
-    finally:
-        report.close()
-
-
-def _newest(world: World, folder: RunFolder, digest: str) -> Checkpoint | None:
-    """Return the newest checkpoint of the root's folder; collective."""
-    data: bytes | None = None
-    with world.phase("reading the checkpoint", by_root=True):
-        if world.is_root:
-            data = checkpoint.newest(folder.checkpoints, digest)
-    data = world.bcast_bytes(data or b"")
-    return Checkpoint.from_bytes(data) if data else None
-
-
-def _checkpoint(setup: Setup, course: Course) -> Checkpoint:
-    """Return where a training is."""
-    return Checkpoint(
-        checkpoint.state_arrays(course.state),
-        setup.objective.exponents(),
-        course.state.iteration,
-        course.questions,
-        setup.digest,
-    )
-
-
-def _saver(
-    world: World, setup: Setup, folder: RunFolder, course: Course
-) -> Callable[[int, int], None]:
-    """Return what saves the state; collective."""
-
-    def save(iteration: int, questions: int) -> None:
-        with world.phase("writing a checkpoint", by_root=True):
+        if outcome.ending is Ending.STOPPED:
+            place = saver.require_saved()
+            account.say(f"Stopped: the state is saved in {place}. Go on with --resume.")
             if world.is_root:
-                saved = _checkpoint(setup, course)
-                checkpoint.save(folder.checkpoints, saved, setup.job.checkpoint.keep)
-
-    return save
+                iteration = course.state.iteration
+                write_status(folder.path, "stopped", _EXIT_STOPPED, iteration=iteration)
+        return outcome
+    finally:
+        saver.close()
+        account.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import io
 import os
 import stat
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from pathlib import Path
 from mpi_gd.config.job import Job
 from mpi_gd.config.parse import parse_job
 from mpi_gd.errors import FileError, JobError
+from mpi_gd.patient import PatientFile, patiently
 
 __all__ = ["read_job", "read_job_text"]
 
@@ -32,10 +34,10 @@ def read_job_text(path: str | os.PathLike[str]) -> str:
     path = Path(path)
     try:
         # Opening a pipe would wait for whoever writes to it.
-        if not stat.S_ISREG(path.stat().st_mode):
+        if not stat.S_ISREG(patiently(path, path.stat).st_mode):
             kind = "a folder" if path.is_dir() else "a pipe or device"
             raise FileError(f"{path}: got {kind}, expected a job file (TOML); name the file")
-        with path.open("rb") as file:
+        with io.BufferedReader(PatientFile(path)) as file:
             data = file.read(_MOST_BYTES + 1)
     except FileError:
         raise

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mpi_gd.errors import DataError, FileError
+from mpi_gd.patient import PatientFile, patiently
 
 __all__ = ["Stamp", "foreign_format", "guess_format", "open_same", "sample_digest", "stamp"]
 
@@ -53,7 +54,7 @@ def stamp(path: Path) -> Stamp:
             f"{path}: cannot read a stream: each rank reads its own part; save it to a file first"
         )
     with _explained(path):
-        status = path.stat()
+        status = patiently(path, path.stat)
         if stat.S_ISDIR(status.st_mode):
             raise FileError(f"{path}: got a folder, expected a file; name the file in it")
         if not stat.S_ISREG(status.st_mode):
@@ -73,7 +74,7 @@ def open_same(path: Path, expected: Stamp) -> Iterator[BinaryIO]:
     Raises FileError if it cannot be read, DataError if it was changed, also while it was open.
     """
     _require_same(path, expected)
-    with _explained(path), path.open("rb", buffering=0) as file:
+    with _explained(path), PatientFile(path) as file:
         try:
             yield file
         finally:
@@ -84,7 +85,7 @@ def open_same(path: Path, expected: Stamp) -> Iterator[BinaryIO]:
 def _require_same(path: Path, expected: Stamp) -> None:
     """Raise DataError if the file is no longer what it was."""
     with _explained(path):
-        status = path.stat()
+        status = patiently(path, path.stat)
     if Stamp(status.st_size, status.st_mtime_ns, status.st_ino) != expected:
         raise DataError(
             f"{path}: the file changed while it was being read (it had {expected.size} bytes, now "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_gd import pulse
 from mpi_gd.comm import Reduction, TileSum, World
 from mpi_gd.errors import OutOfStep
 from mpi_gd.losses import Loss
@@ -61,6 +62,7 @@ class Objective:
         self._extra = np.zeros(1 + n_votes + world.size)
         self._sums: dict[int, TileSum] = {0: self._tile_sum(rows.grid.n_tiles)}
         self._partials = np.empty((rows.n_tiles, self._kernel.width))
+        self._n_answers = 0
         self._batches: dict[int, BatchRows] = {}
 
     @property
@@ -83,13 +85,17 @@ class Objective:
         Raises OutOfStep when the ranks do not ask the same.
         """
         began = time.perf_counter_ns()
+        self._n_answers += 1
+        pulse.doing("computing gradient", self._n_answers)
         size = question.batch.size if question.batch else 0
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             partials = self._local_sums(question)
             extra, digest = self._fill_extra(question.u, votes)
             computed = time.perf_counter_ns()
             extra[1 + self._n_votes + self._world.rank] = computed - began
+            pulse.waiting()
             sums = self._sums[size].sum(partials, extra)
+            pulse.done()
             reduced = time.perf_counter_ns()
             self._require_step(extra[0], digest)
             # All terms grow with the loss's derivatives.

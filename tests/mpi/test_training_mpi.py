@@ -119,7 +119,7 @@ def history(world: World, n: int, kind: str, solver: Solver) -> list[bytes]:
         on_step=lambda record: bits.append(
             np.array([record.objective, record.gradient_norm, record.step]).tobytes()
         ),
-        on_save=lambda iteration, questions: None,
+        on_save=lambda: None,
     )
     assert outcome.step is not None
     return [*bits, outcome.step.u.tobytes(), outcome.ending.value.encode()]
@@ -168,7 +168,7 @@ def test_one_allreduce_a_question(way: str) -> None:
         max_iter=4 if isinstance(solver, Sgd) else 30,
         ballot=Ballot(world.is_root, lambda: False),
         on_step=lambda record: questions.append(record.questions),
-        on_save=lambda iteration, questions: None,
+        on_save=lambda: None,
     )
     # A kind of question, all rows or batches, is calibrated once. A trial point so far away that
     # sums overflow what was agreed on costs two messages more.
@@ -230,15 +230,16 @@ def test_one_ranks_signal_stops_all_at_the_same_question(culprit: int) -> None:
             os.kill(os.getpid(), signal.SIGUSR1)
 
     try:
+        course = Course(solver.start(problem, np.zeros(problem.n_params)))
         outcome = train(
             objective,
             solver,
-            Course(solver.start(problem, np.zeros(problem.n_params))),
+            course,
             tol=0.0,
             max_iter=20,
             ballot=Ballot(world.is_root, lambda: bool(received)),
             on_step=on_step,
-            on_save=lambda iteration, questions: saved.append((iteration, questions)),
+            on_save=lambda: saved.append((course.state.iteration, course.questions)),
         )
     finally:
         signal.signal(signal.SIGUSR1, before)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mpi_gd.archive import ArchiveError, pack
-from mpi_gd.checkpoint import Checkpoint, newest, save
+from mpi_gd.checkpoint import Checkpoint, Writer, newest, save
 from mpi_gd.errors import FileError, JobError
 
+NEEDS = {"seed": 3, "solver.kind": "lbfgs", "the data": "7 rows"}
 
-def example(questions: int = 7, job: str = "job") -> Checkpoint:
+
+def example(questions: int = 7, needs: dict[str, Any] = NEEDS) -> Checkpoint:
     """Return a checkpoint with all that is hard to write down."""
     state = {
         "u": np.array([0.1, -0.0, np.nan, np.inf, 5e-324]),
@@ -20,7 +25,7 @@ def example(questions: int = 7, job: str = "job") -> Checkpoint:
         "empty": np.zeros((0, 4)),
         "flag": np.array(True),
     }
-    return Checkpoint(state, {"0": np.arange(4), "256": np.arange(-3, 1)}, 3, questions, job)
+    return Checkpoint(state, {"0": np.arange(4), "256": np.arange(-3, 1)}, 3, questions, needs)
 
 
 def names(folder: Path) -> list[str]:
@@ -31,7 +36,7 @@ def names(folder: Path) -> list[str]:
 def test_bytes_there_and_back() -> None:
     before = example()
     after = Checkpoint.from_bytes(before.to_bytes())
-    assert (after.iteration, after.questions, after.job) == (3, 7, "job")
+    assert (after.iteration, after.questions, after.needs) == (3, 7, NEEDS)
     for old, new in [(before.state, after.state), (before.exponents, after.exponents)]:
         assert list(old) == list(new) or sorted(old) == sorted(new)
         for name in old:
@@ -41,7 +46,7 @@ def test_bytes_there_and_back() -> None:
 
 
 def test_another_kind_of_archive_is_refused() -> None:
-    with pytest.raises(ArchiveError, match="expected 'mpi_gd checkpoint 1'"):
+    with pytest.raises(ArchiveError, match="expected 'mpi_gd checkpoint 2'"):
         Checkpoint.from_bytes(pack({"a": np.zeros(2)}, {"format": "mpi_gd model 1"}))
 
 
@@ -62,15 +67,21 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 5 and "000000006.npz" in names(tmp_path)
 
 
+def newest_of(folder: Path, needs: dict[str, Any] = NEEDS) -> tuple[int, list[str]]:
+    """Return the questions of the newest, -1 if there is none, and the warnings."""
+    warnings: list[str] = []
+    found = newest(folder, needs, warnings.append)
+    return (found.questions if found else -1), warnings
+
+
 def test_the_newest_is_found(tmp_path: Path) -> None:
     for questions in (9, 10, 11):
         save(tmp_path, example(questions), 3)
-    data = newest(tmp_path, "job")
-    assert data is not None and Checkpoint.from_bytes(data).questions == 11
+    assert newest_of(tmp_path) == (11, [])
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])
-def test_damaged_ones_are_passed_over(tmp_path: Path, damage: str) -> None:
+def test_damaged_ones_are_passed_over_aloud(tmp_path: Path, damage: str) -> None:
     for questions in (1, 2, 3):
         path = save(tmp_path, example(questions), 3)
     data = bytearray(path.read_bytes())
@@ -78,8 +89,21 @@ def test_damaged_ones_are_passed_over(tmp_path: Path, damage: str) -> None:
         data[len(data) // 2] ^= 1
     cut = {"cut": bytes(data[:-50]), "flipped": bytes(data), "empty": b"", "foreign": b"PK\3\4x"}
     path.write_bytes(cut[damage])
-    found = newest(tmp_path, "job")
-    assert found is not None and Checkpoint.from_bytes(found).questions == 2
+    questions, warnings = newest_of(tmp_path)
+    assert questions == 2
+    assert len(warnings) == 1 and "000000003.npz: this checkpoint is damaged" in warnings[0]
+
+
+def test_any_flipped_byte_and_any_cut_is_found() -> None:
+    data = example().to_bytes()
+    for place in range(len(data)):
+        for bit in (1, 128):
+            flipped = bytearray(data)
+            flipped[place] ^= bit
+            with pytest.raises(ArchiveError):
+                Checkpoint.from_bytes(bytes(flipped))
+        with pytest.raises(ArchiveError):
+            Checkpoint.from_bytes(data[:place])
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])
@@ -88,29 +112,84 @@ def test_a_new_one_outlives_a_damaged_one_of_a_higher_number(tmp_path: Path, kee
     save(tmp_path, example(10), 3)
     (tmp_path / "000000020.npz").write_bytes(b"cut")
     save(tmp_path, example(15), keep)
-    found = newest(tmp_path, "job")
-    assert found is not None and Checkpoint.from_bytes(found).questions == 15
+    assert newest_of(tmp_path) == (15, [])
     assert len(names(tmp_path)) == min(keep, 2)
 
 
 def test_none_when_there_is_none(tmp_path: Path) -> None:
-    assert newest(tmp_path, "job") is None
-    assert newest(tmp_path / "missing", "job") is None
+    assert newest_of(tmp_path) == (-1, [])
+    assert newest_of(tmp_path / "missing") == (-1, [])
+
+
+def test_damaged_ones_alone_are_no_new_start(tmp_path: Path) -> None:
     (tmp_path / "000000001.npz").write_bytes(b"cut")
-    assert newest(tmp_path, "job") is None
+    with pytest.raises(FileError, match=r"all 1 checkpoints are damaged.*--force"):
+        newest_of(tmp_path)
 
 
-def test_another_jobs_is_refused(tmp_path: Path) -> None:
+def test_another_jobs_is_refused_and_says_what_differs(tmp_path: Path) -> None:
     save(tmp_path, example(1), 3)
-    save(tmp_path, example(2, job="another"), 3)
-    with pytest.raises(JobError, match=r"000000002\.npz: this checkpoint is of another job"):
-        newest(tmp_path, "job")
+    save(tmp_path, example(2, {**NEEDS, "seed": 4, "more": 1}), 3)
+    with pytest.raises(JobError, match=r"000000002\.npz: this checkpoint is of another") as caught:
+        newest_of(tmp_path)
+    assert "seed was 4 and is 3" in str(caught.value)
+    assert "more was 1 and is 'absent'" in str(caught.value)
+    assert "solver" not in str(caught.value)
 
 
 def test_one_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "000000001.npz").mkdir()
     with pytest.raises(FileError, match=r"000000001\.npz: cannot read: "):
-        newest(tmp_path, "job")
+        newest_of(tmp_path)
+
+
+def test_the_writer_copies_what_goes_on_changing(tmp_path: Path) -> None:
+    writer = Writer(tmp_path, 3, pytest.fail)
+    for questions in range(1, 20):
+        checkpoint = example(questions)
+        writer.put(checkpoint)
+        checkpoint.state["u"][:] = 7.0
+    assert writer.close()
+    found = newest(tmp_path, NEEDS, pytest.fail)
+    assert found is not None and found.questions == 19
+    assert found.state["u"].tobytes() == example().state["u"].tobytes()
+
+
+def test_a_full_disk_is_said_once_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old checkpoint is as it was, whatever fails when."""
+    save(tmp_path, example(1), 3)
+    before = (tmp_path / "000000001.npz").read_bytes()
+    for name in ("open", "ftruncate", "pwrite", "fsync", "replace"):
+        warnings: list[str] = []
+        writer = Writer(tmp_path, 3, warnings.append)
+        with monkeypatch.context() as patch:
+            patch.setattr(f"mpi_gd.files.os.{name}", full_disk)
+            for questions in (2, 3):
+                writer.put(example(questions))
+                wait_for_taken(writer)
+            assert not writer.close()
+        assert len(warnings) == 1 and "no space left" in warnings[0]
+        assert names(tmp_path) == ["000000001.npz"]
+        assert (tmp_path / "000000001.npz").read_bytes() == before
+    writer = Writer(tmp_path, 3, warnings.append)
+    writer.put(example(4))
+    assert writer.close()
+    assert newest_of(tmp_path) == (4, [])
+
+
+def full_disk(*_: Any, **__: Any) -> None:
+    """Fail as a full disk does."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def wait_for_taken(writer: Writer) -> None:
+    """Wait until the writer has begun with what it was given."""
+    deadline = time.monotonic() + 30
+    while writer._waiting is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_a_folder_that_is_gone_is_an_error(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from mpi_gd import __version__
 from mpi_gd.cli import ParsedExit, parse
 from mpi_gd.options import BenchOptions, EvaluateOptions, Options, PredictOptions, TrainOptions
 
-_COMMANDS = ["train", "predict", "evaluate", "bench"]
+_COMMANDS = ["train", "predict", "evaluate", "bench", "launch"]
 
 
 @pytest.mark.parametrize(

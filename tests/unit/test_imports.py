@@ -47,6 +47,11 @@ def test_a_command_loads_little(command: str) -> None:
     assert len(loaded - base) <= MOST_MODULES, sorted(loaded - base)
 
 
+def test_the_launcher_loads_neither_mpi_nor_numpy() -> None:
+    """It waits beside the ranks on a login node or a first host, and must start at once."""
+    assert not packages(loaded_by("import mpi_gd.commands.launch")) & {"numpy", "mpi4py"}
+
+
 def test_the_command_line_is_read_before_numpy_is_loaded() -> None:
     """`--help` is instant, and the number of BLAS threads can still be set."""
     assert not packages(loaded_by("import mpi_gd.cli")) & {"numpy", "mpi4py"}

@@ -17,6 +17,7 @@ LAYERS = {
     "errors": 0,
     "launcher": 0,
     "losses": 0,
+    "patient": 0,
     "penalties": 0,
     "pulse": 0,
     "solvers": 0,
@@ -31,6 +32,7 @@ LAYERS = {
     "options": 1,
     "report": 1,
     "signals": 1,
+    "status": 1,
     "objective": 2,
     "trainer": 2,
     "commands": 3,
@@ -48,6 +50,7 @@ NEIGHBOURS = {
     "model": {"archive", "files"},
     "penalties": {"errors"},
     "report": {"files"},
+    "status": {"files"},
     "solvers": {"errors"},
     "trainer": {"objective"},
 }

@@ -123,7 +123,7 @@ def run(
 
 def through_a_file(solver: Solver, problem: Problem, state: Any) -> Any:
     """Return the state as a checkpoint's bytes give it back to another process."""
-    saved = Checkpoint(state_arrays(state), {"0": np.arange(3)}, 1, 2, "job").to_bytes()
+    saved = Checkpoint(state_arrays(state), {"0": np.arange(3)}, 1, 2, {}).to_bytes()
     fresh = solver.start(problem, np.zeros(problem.n_params))
     return with_arrays(fresh, Checkpoint.from_bytes(saved).state)
 

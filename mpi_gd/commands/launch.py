@@ -1,0 +1,152 @@
+"""Run a command under mpirun: stopped with a checkpoint, started again after a crash.
+
+It starts no MPI itself, so it is no command with a world: `run(options)`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpi_gd.commands.mpirun import Launched, Requests, count_cores, mpirun_words
+from mpi_gd.errors import JobError
+from mpi_gd.launcher import started_size
+from mpi_gd.options import LaunchOptions
+
+__all__ = ["Verdict", "again", "judge", "run"]
+
+_EXIT_STOPPED = 75
+# A start anew would end in the same way.
+_FINAL = (0, 2, 3, _EXIT_STOPPED)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_LOOK_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a launch has ended."""
+
+    code: int
+    """The program's exit code."""
+    has_crashed: bool
+    folder: str = ""
+    """The run's, if the training got as far as having one."""
+
+
+def run(options: LaunchOptions) -> int:
+    """Launch, and launch again after a crash; return the program's exit code.
+
+    Raises JobError when there is no mpirun, or when this is a rank of another one.
+    """
+    if started_size()[0] > 1:
+        raise JobError("launch starts the ranks by itself: run it without mpirun")
+    n_ranks = options.ranks or count_cores()
+    start = mpirun_words(options, n_ranks)
+    # All before the first rank is there: a signal that comes early is not lost.
+    requests = Requests()
+    words, n_restarts = options.words, 0
+    while True:
+        verdict = _launch(start, n_ranks, words, requests, options.grace)
+        if not verdict.has_crashed or requests.count or n_restarts == options.max_restarts:
+            return verdict.code
+        n_restarts += 1
+        words = again(words, verdict.folder)
+        how = "with --resume" if "--resume" in words else "as before"
+        _warn(
+            f"the training crashed (exit code {verdict.code}); starting it again {how} "
+            f"({n_restarts} of {options.max_restarts})"
+        )
+        _pause(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (n_restarts - 1)), requests)
+        if requests.count:
+            return _EXIT_STOPPED
+
+
+def _launch(
+    start: Sequence[str], n_ranks: int, words: Sequence[str], requests: Requests, grace: float
+) -> Verdict:
+    """Launch once; return how it has ended."""
+    with _place_for_status() as status:
+        code = Launched(start, n_ranks, words, str(status)).wait(requests, grace)
+        # A check makes no run.
+        is_training = words[0] == "train" and "--check" not in words
+        return judge(code, _marker(status)) if is_training else Verdict(_as_exit(code), False)
+
+
+def judge(code: int, marker: dict[str, object] | None) -> Verdict:
+    """Return how a training has ended: `code` is mpirun's, which may not be the program's.
+
+    The marker decides. One that says "running" after the end is that of a crash; so is none at
+    all, but for the exit codes of a mistake, that no crash has.
+    """
+    crash = Verdict(1 if code in _FINAL else _as_exit(code), True)
+    if marker is None:
+        return Verdict(code, False) if code in (2, 3) else crash
+    state, told, folder = marker.get("state"), marker.get("exit_code"), marker.get("folder")
+    if state == "finished":
+        return Verdict(0, False)
+    if state == "stopped":
+        return Verdict(_EXIT_STOPPED, False)
+    folder = folder if isinstance(folder, str) else ""
+    if state == "failed" and isinstance(told, int) and told:
+        return Verdict(told, told not in _FINAL, folder)
+    return Verdict(crash.code, True, folder)
+
+
+def again(words: Sequence[str], folder: str) -> tuple[str, ...]:
+    """Return the words with which a training that has crashed is to go on.
+
+    Without --out, which folder --resume takes depends on what else is there: it is named. A
+    training that had no folder yet begins as before.
+    """
+    if not folder:
+        return tuple(words)
+    kept = [word for word in words if word not in ("--force", "--resume")]
+    has_out = any(word == "--out" or word.startswith("--out=") for word in kept)
+    return (*kept, "--resume", *([] if has_out else ["--out", folder]))
+
+
+@contextlib.contextmanager
+def _place_for_status() -> Iterator[Path]:
+    """Make the path of a file that is not there yet.
+
+    It lies in the working folder, which all hosts share: the root need not be on this one.
+    """
+    here = os.getcwd()
+    place = here if os.access(here, os.W_OK) else None
+    with tempfile.TemporaryDirectory(
+        prefix=".mpi_gd-", dir=place, ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder) / "status.json"
+
+
+def _marker(path: Path) -> dict[str, object] | None:
+    """Return what the program has told of itself; None if nothing."""
+    try:
+        marker = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return marker if isinstance(marker, dict) else None
+
+
+def _as_exit(code: int) -> int:
+    """Return an exit code for mpirun's: 128 and the signal's number if one has ended it."""
+    return code if code >= 0 else 128 - code
+
+
+def _pause(seconds: float, requests: Requests) -> None:
+    """Wait: what has made it crash may pass. No longer than until a request to stop."""
+    until = time.monotonic() + seconds
+    while not requests.count and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
+
+
+def _warn(text: str) -> None:
+    """Print a line."""
+    print(f"mpi_gd: warning: {text}", file=sys.stderr, flush=True)

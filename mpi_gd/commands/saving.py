@@ -1,0 +1,81 @@
+"""Saving a training's state: by the root, beside the training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mpi_gd.checkpoint import Checkpoint, Writer, newest, state_arrays
+from mpi_gd.comm import World
+from mpi_gd.commands.account import Account
+from mpi_gd.commands.fallback import write_somewhere
+from mpi_gd.commands.folder import RunFolder
+from mpi_gd.commands.setup import Setup
+from mpi_gd.files import write_atomically
+from mpi_gd.report import warn
+from mpi_gd.trainer import Course
+
+__all__ = ["Saver", "find_saved"]
+
+
+def find_saved(world: World, folder: RunFolder, setup: Setup) -> Checkpoint | None:
+    """Return the newest good checkpoint of the root's folder; collective.
+
+    Raises JobError when it is of another job or other data, FileError when all are damaged.
+    """
+    found: Checkpoint | None = None
+    with world.phase("reading the checkpoint", by_root=True):
+        if world.is_root:
+            found = newest(folder.checkpoints, setup.needs, warn)
+    data = world.bcast_bytes(found.to_bytes() if found else b"")
+    return Checkpoint.from_bytes(data) if data else None
+
+
+class Saver:
+    """Saves where a training is; the training does not wait for the disk."""
+
+    def __init__(
+        self, world: World, setup: Setup, folder: RunFolder, account: Account, course: Course
+    ) -> None:
+        """Start the root's writer."""
+        self._world, self._setup, self._folder = world, setup, folder
+        self._account, self._course = account, course
+        keep = setup.job.checkpoint.keep
+        self._writer = Writer(folder.checkpoints, keep, warn) if world.is_root else None
+
+    def checkpoint(self) -> Checkpoint:
+        """Return where the training is."""
+        return Checkpoint(
+            state_arrays(self._course.state),
+            self._setup.objective.exponents(),
+            self._course.state.iteration,
+            self._course.questions,
+            self._setup.needs,
+        )
+
+    def save(self) -> None:
+        """Let the root write a checkpoint, and the history up to it."""
+        if self._writer:
+            self._account.flush()
+            self._writer.put(self.checkpoint())
+
+    def close(self) -> None:
+        """Wait for what is being written; where it could not be, that has been said."""
+        if self._writer:
+            self._writer.close()
+
+    def require_saved(self) -> Path:
+        """Return where the last checkpoint is, elsewhere if need be; collective.
+
+        Raises FileError if it cannot be written anywhere.
+        """
+        place = self._folder.checkpoints
+        with self._world.phase("writing the checkpoint", by_root=True):
+            if self._writer and not self._writer.close():
+                last = self.checkpoint()
+                data = last.to_bytes()
+                place = write_somewhere(
+                    place / last.name,
+                    self._setup.job.name,
+                    lambda path: write_atomically(path, data),
+                )
+        return place

@@ -1,0 +1,12 @@
+"""Pulses: every rank tells every second that it lives and what it does, beside MPI.
+
+A rank that hangs makes all others wait, and MPI does not say for whom. So a thread of each rank
+sends a small datagram every second, and the root says which rank has fallen silent and what it
+was doing; rank 1 watches the root. Nothing depends on it: where datagrams do not get through,
+nothing is said.
+"""
+
+from mpi_gd.pulse.activity import doing, done, waiting
+from mpi_gd.pulse.beat import forget, start, stop
+
+__all__ = ["doing", "done", "forget", "start", "stop", "waiting"]
