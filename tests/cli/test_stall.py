@@ -31,7 +31,7 @@ def training(workplace: Any) -> Iterator[Running]:
     """Return a training that has written its first checkpoints."""
     words = [sys.executable, "-m", "mpi_gd", "train", workplace.job(SLOW), "--out", "run"]
     folder = workplace.folder
-    started = Running([*mpirun_command(3), *words], folder, MPI_GD_STALL_SECONDS="2")
+    started = Running([*mpirun_command(3), *words], folder, MPI_GD_STALL_SECONDS="1")
     try:
         started.until(lambda: len(list(folder.glob("run/checkpoints/*.npz"))) >= 2)
         yield started

@@ -85,7 +85,6 @@ def full_disk(trial: Trial) -> str:
         elsewhere.mkdir()
         trial.out = str(disk / "run")
         program = trial.start(0, env={"MPI_GD_FALLBACK": str(elsewhere)})
-        program.until(trial.run.exists)
         trial.pause(0.7)
         trial.story.append("disk full")
         _fill(disk / "filler")
@@ -169,9 +168,9 @@ def survived_loss(trial: Trial) -> str:
     """Under ULFM, SIGKILL ranks at random moments; the others finish without a resume."""
     program = trial.start(4, tolerance="continue", flags=_ULFM)
     # A rank that is killed inside MPI_Init takes all along: that is another kind.
-    program.until(lambda: "ranks:" in program.text)
+    program.until_training()
     for _ in range(trial.random.choice((1, 1, 2, 3))):
-        trial.pause(0.4)
+        time.sleep(trial.random.uniform(0.0, 0.4 * trial.stage.train_seconds))
         ranks = program.ranks()
         if len(ranks) > 1:
             trial.strike(trial.random.choice(ranks), signal.SIGKILL)
@@ -195,6 +194,7 @@ def survived_loss_at(trial: Trial) -> str:
         wishes[1] = f"recover:1:{victims[1]}:now"
     program = trial.start(4, tolerance="continue", flags=_ULFM, dying=",".join(wishes))
     program.wait()
+    trial.has_struck = " lost " in program.text
     if state_of(trial.run) != "finished":
         raise Failure("the ranks that were left did not finish")
     return trial.finish()

@@ -72,10 +72,19 @@ class Program:
                 found.append(pid)
         return sorted(found)
 
-    def kill(self, pid: int, number: int) -> None:
+    @property
+    def is_training(self) -> bool:
+        """Whether it has read its data."""
+        return " ranks: " in self.text or " rank: " in self.text
+
+    def kill(self, pid: int, number: int) -> bool:
         """Send a signal, if the process is still there."""
+        if self.process.poll() is not None:
+            return False
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+            return True
+        return False
 
     def until(self, condition: Callable[[], Any], seconds: float = _LIMIT) -> None:
         """Wait until something is true, or the program has ended."""
@@ -84,6 +93,10 @@ class Program:
             if time.monotonic() > deadline:
                 raise Failure("nothing happened in time")
             time.sleep(0.005)
+
+    def until_training(self) -> None:
+        """Wait until it has read its data, or has ended."""
+        self.until(lambda: self.is_training)
 
     def wait(self) -> int:
         """Return the exit code, when all its processes are gone; raises Failure for a hang."""

@@ -32,15 +32,15 @@ alpha = 1e-3
 {solver}
 [stop]
 tol = 0
-max_iter = 1500
+max_iter = 3000
 [checkpoint]
-every_iterations = 40
+every_iterations = 100
 every_seconds = 0
 """
 _SOLVERS = {
     "gd": 'kind = "gd"\nstep = 0.01',
     "nesterov": 'kind = "nesterov"\nstep = 0.01',
-    "sgd": 'kind = "sgd"\nbatch_size = 3000\nepochs = 700\nstep = 0.01',
+    "sgd": 'kind = "sgd"\nbatch_size = 3000\nepochs = 1500\nstep = 0.01',
 }
 
 
@@ -56,16 +56,19 @@ class Stage:
         y = x @ rng.normal(size=_N_COLUMNS) + rng.normal(size=_N_ROWS) > 0
         np.save(folder / "y.npy", y * 1.0)
         self.models: dict[str, bytes] = {}
-        self.seconds = 0.0
+        self.start_seconds = self.train_seconds = 0.0
         for solver, keys in _SOLVERS.items():
             for tolerance in ("stop", "continue"):
                 text = _JOB.format(tolerance=tolerance, solver=keys)
                 (folder / f"{solver}-{tolerance}.toml").write_text(text)
             began = time.monotonic()
             program = Program(folder, 3, ["train", f"{solver}-stop.toml", "--out", solver])
+            program.until_training()
+            self.start_seconds = max(self.start_seconds, time.monotonic() - began)
             if program.wait() != 0:
                 raise RuntimeError(f"the undisturbed run failed:\n{program.text}")
-            self.seconds = max(self.seconds, time.monotonic() - began)
+            total = time.monotonic() - began
+            self.train_seconds = max(self.train_seconds, total - self.start_seconds)
             self.models[solver] = (folder / solver / "model.npz").read_bytes()
 
 
@@ -83,6 +86,7 @@ class Trial:
     def __post_init__(self) -> None:
         self.solver = self.random.choice(sorted(_SOLVERS))
         self.out = f"run{self.number}"
+        self.has_struck = False
 
     @property
     def run(self) -> Path:
@@ -107,15 +111,21 @@ class Trial:
         return program
 
     def pause(self, share: float = 1.0) -> None:
-        """Let a random part of the time pass that a whole run takes."""
-        seconds = self.random.uniform(0.0, share * self.stage.seconds)
-        self.story.append(f"after {seconds:.3f} s")
+        """Wait for a random moment of the newest run: one in four while it starts."""
+        if self.random.random() < 0.25:
+            seconds = self.random.uniform(0.0, self.stage.start_seconds)
+            self.story.append(f"{seconds:.3f} s after the start")
+        else:
+            program = self.programs[-1]
+            program.until_training()
+            seconds = self.random.uniform(0.0, share * self.stage.train_seconds)
+            self.story.append(f"after {seconds:.3f} s of training")
         time.sleep(seconds)
 
     def strike(self, pid: int, number: int) -> None:
         """Send a signal."""
         self.story.append(f"{signal.Signals(number).name} to {pid}")
-        self.programs[-1].kill(pid, number)
+        self.has_struck = self.programs[-1].kill(pid, number)
 
     def finish(self, *, anew: bool = False) -> str:
         """Go on until the run has finished, and compare; return how often it took a resume."""
@@ -130,7 +140,9 @@ class Trial:
             if code != 0:
                 raise Failure(f"the resume ended with {code}")
         self.compare(self.run / "model.npz")
-        return "survived" if not n_resumes else "resumed"
+        if n_resumes:
+            return "resumed"
+        return "survived" if self.has_struck else "too late"
 
     def compare(self, model: Path) -> None:
         """Raise Failure unless the model is there and has the bytes it should have."""
