@@ -30,7 +30,8 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(parsed, LaunchOptions):
         return _launch(parsed)
     _use_one_thread()
-    signals.install()
+    if parsed.command == "train":
+        signals.install()
     if launcher.offers_survival():
         faulthandler.dump_traceback_later(_START_SECONDS, exit=True)
     try:

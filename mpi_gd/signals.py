@@ -5,7 +5,10 @@ The handlers must be there before MPI starts: a signal that meets MPI_Init witho
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
+import time
 from types import FrameType
 
 __all__ = ["install", "stop_requested"]
@@ -13,13 +16,21 @@ __all__ = ["install", "stop_requested"]
 # TERM: the scheduler's preemption, mpirun's end. USR1: what one asks the scheduler to send ahead
 # of the time limit. INT: the keyboard.
 _STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+# A launcher passes on what the keyboard has sent already: what comes so soon is the same request.
+_SAME_SECONDS = 1.0
 _received: list[int] = []
 
 
 def install() -> None:
-    """Note the stopping signals from now on."""
+    """Note the stopping signals from now on; a second one, a while later, ends the program."""
     for number in _STOPPING:
         signal.signal(number, _note)
+    # Handlers of Python run between its own instructions, so not while MPI waits for a rank that
+    # will never come. What writes to the pipe is the C handler, at once.
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reading,), name="signals", daemon=True).start()
 
 
 def stop_requested() -> bool:
@@ -28,7 +39,21 @@ def stop_requested() -> bool:
 
 
 def _note(number: int, frame: FrameType | None) -> None:
-    """Note a signal; the same from the keyboard again means now."""
-    if number == signal.SIGINT and number in _received:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Note a signal."""
     _received.append(number)
+
+
+def _watch(reading: int) -> None:
+    """End the program at the second request."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    first = 0.0
+    while True:
+        for number in os.read(reading, 64):
+            now = time.monotonic()
+            if number not in _STOPPING:
+                continue
+            if first and now - first > _SAME_SECONDS:
+                os.write(2, b"mpi_gd: a second signal to stop: ending at once\n")
+                # Not by an exit, which would wait for the main thread's MPI.
+                os.kill(os.getpid(), signal.SIGKILL)
+            first = first or now

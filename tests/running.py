@@ -44,7 +44,8 @@ class Running:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"it did not happen in time\n{self.text}"
-            assert self.process.poll() is None, f"ended: {self.process.returncode}\n{self.text}"
+            if self.process.poll() is not None and not condition():
+                raise AssertionError(f"ended: {self.process.returncode}\n{self.text}")
             time.sleep(0.02)
 
     def wait(self, seconds: float = 60.0) -> int:

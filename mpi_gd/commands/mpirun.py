@@ -99,17 +99,25 @@ class Launched:
         return self._process.wait()
 
     def _end(self) -> None:
-        """Kill what is not gone in a moment."""
+        """Kill what is not gone in a moment, and wait until it is."""
+        if self._is_gone():
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        for pid in _marked(self._mark):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        # The next launch is to meet none of them, at a lock for one.
+        self._is_gone()
+
+    def _is_gone(self) -> bool:
+        """Whether mpirun and its processes come to an end by themselves in a moment."""
         until = time.monotonic() + _END_SECONDS
         while self._process.poll() is None or _marked(self._mark):
             if time.monotonic() >= until:
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.kill()
-                for pid in _marked(self._mark):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                return
+                return False
             time.sleep(_LOOK_SECONDS)
+        return True
 
     def _has_started(self) -> bool:
         """Whether the signal to stop finds its handler in all ranks; without one it kills."""

@@ -2,89 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.launch import mpirun_command
+from tests.running import Running
 
 SLOW = '[solver]\nkind = "gd"\nstep = 1e-4\n[stop]\nmax_iter = 3000\ntol = 0\n'
 SAVING = "[checkpoint]\nevery_iterations = 50\n"
 
 
-class Running:
-    """A training under mpirun that was left to itself."""
-
-    def __init__(self, n: int, folder: Path, job: str, out: str) -> None:
-        """Start it, and wait for its first checkpoints."""
-        self.out = folder / out
-        environment = {
-            **os.environ,
-            "OPENBLAS_NUM_THREADS": "1",
-            "OMPI_ALLOW_RUN_AS_ROOT": "1",
-            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        }
-        arguments = [sys.executable, "-m", "mpi_gd", "train", job, "--out", out]
-        self.process = subprocess.Popen(
-            [*mpirun_command(n), *arguments],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self.until(lambda: len(list(self.out.glob("checkpoints/*.npz"))) >= 2)
-
-    def until(self, condition: Any, seconds: float = 40.0) -> None:
-        """Wait for something to become true; fail when it does not."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "it did not happen in time"
-            assert self.process.poll() is None, f"ended with {self.process.returncode}"
-            time.sleep(0.01)
-
-    def ranks(self) -> list[int]:
-        """Return the processes of the ranks."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                is_here = os.readlink(entry / "cwd") == str(self.out.parent)
-            except OSError:
-                continue
-            # mpirun's own command line holds the same words, but begins with another one.
-            if is_here and words[0].endswith(b"python") and b"mpi_gd" in words:
-                found.append(int(entry.name))
-        return sorted(found)
-
-    def wait(self, seconds: float = 30.0) -> int:
-        """Return the exit code; a hang is a failure."""
-        return self.process.wait(seconds)
-
-    def kill(self) -> None:
-        """End what is left."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        for pid in self.ranks():
-            os.kill(pid, signal.SIGKILL)
-
-
 @pytest.fixture
 def running(workplace: Any) -> Iterator[Running]:
     """Return a training on 4 ranks that takes a while."""
-    started = Running(4, workplace.folder, workplace.job(SLOW + SAVING), "run")
+    job = workplace.job(SLOW + SAVING)
+    command = [*mpirun_command(4), sys.executable, "-m", "mpi_gd", "train", job, "--out", "run"]
+    started = Running(command, workplace.folder)
+    saved = workplace.folder / "run" / "checkpoints"
+    started.until(lambda: len(list(saved.glob("*.npz"))) >= 2)
     yield started
     started.kill()
+
+
+def status_of(workplace: Any) -> str:
+    """Return what the run's marker says."""
+    return str(json.loads((workplace.folder / "run" / "status.json").read_text())["state"])
 
 
 def finish_and_compare(workplace: Any, program: Any) -> None:
@@ -94,15 +43,20 @@ def finish_and_compare(workplace: Any, program: Any) -> None:
     assert "Going on from iteration" in done.out
     assert program(1, "train", "job.toml", "--out", "whole", timeout=100).rc == 0
     assert workplace.model("run") == workplace.model("whole")
+    assert status_of(workplace) == "finished"
+    metrics = (workplace.folder / "run" / "metrics.jsonl").read_text().splitlines()
+    iterations = [json.loads(line)["iteration"] for line in metrics]
+    assert iterations == list(range(len(iterations)))
 
 
 @pytest.mark.parametrize("who", ["mpirun", "one rank"])
 def test_usr1_stops_with_a_checkpoint(
     who: str, running: Running, workplace: Any, program: Any
 ) -> None:
-    pid = running.process.pid if who == "mpirun" else running.ranks()[2]
+    pid = running.process.pid if who == "mpirun" else running.rank(2)
     os.kill(pid, signal.SIGUSR1)
     assert running.wait() == 75
+    assert status_of(workplace) == "stopped"
     assert not (workplace.folder / "run" / "model.npz").exists()
     finish_and_compare(workplace, program)
 
@@ -111,10 +65,46 @@ def test_usr1_stops_with_a_checkpoint(
 def test_a_killed_rank_ends_all(
     victim: int, running: Running, workplace: Any, program: Any
 ) -> None:
-    os.kill(running.ranks()[victim], signal.SIGKILL)
+    os.kill(running.rank(victim), signal.SIGKILL)
     assert running.wait() != 0
-    deadline = time.monotonic() + 5
-    while running.ranks():
-        assert time.monotonic() < deadline, "ranks are left"
-        time.sleep(0.01)
+    assert not running.kill(), "ranks are left"
+    assert status_of(workplace) == "running", "what a crash leaves"
     finish_and_compare(workplace, program)
+
+
+def test_a_second_signal_ends_at_once(running: Running, workplace: Any, program: Any) -> None:
+    """The first one cannot be obeyed: a rank is frozen, and the others wait for it."""
+    os.kill(running.rank(3), signal.SIGSTOP)
+    victim = running.rank(1)
+    os.kill(victim, signal.SIGTERM)
+    time.sleep(1.5)
+    assert running.process.poll() is None
+    os.kill(victim, signal.SIGTERM)
+    # The launcher ends all when one rank dies, but a frozen one cannot be asked to.
+    deadline = time.monotonic() + 60
+    while "a second signal" not in running.text:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    running.kill()
+    finish_and_compare(workplace, program)
+
+
+def test_a_finished_run_is_not_trained_again(workplace: Any, program: Any) -> None:
+    job = workplace.job()
+    assert program(2, "train", job, "--out", "run").rc == 0
+    before = workplace.model("run")
+    again = program(3, "train", job, "--out", "run", "--resume")
+    assert again.rc == 0
+    assert "has finished before" in again.out
+    assert workplace.model("run") == before
+
+
+def test_a_requeued_job_resumes_by_itself(workplace: Any, program: Any) -> None:
+    job = workplace.job(SLOW + SAVING)
+    stopped = program(2, "train", job, "--out", "run", "--set", "stop.max_seconds=0.2")
+    assert stopped.rc == 75, stopped.text
+    again = program(3, "train", job, "--out", "run", env={"SLURM_RESTART_COUNT": "1"})
+    assert again.rc == 0, again.text
+    assert "Going on from iteration" in again.out
+    assert program(1, "train", job, "--out", "whole").rc == 0
+    assert workplace.model("run") == workplace.model("whole")

@@ -43,7 +43,7 @@ def main() -> int:
                 counts[name, f"BROKEN: {failure}"] += 1
                 print(f"trial {number}: {name}: {failure}: {'; '.join(trial.story)}")
                 for program in trial.programs:
-                    print(f"--- {program.log.name}\n{program.text[-3000:]}", flush=True)
+                    print(f"--- {program.mark}\n{program.text[-3000:]}", flush=True)
             finally:
                 trial.end()
     print(f"{options.count} faults under {mpi_kind()} in {time.monotonic() - began:.0f} s")

@@ -26,7 +26,7 @@ def killed_rank(trial: Trial) -> str:
     ranks = program.ranks()
     if ranks:
         trial.strike(trial.random.choice(ranks), signal.SIGKILL)
-    program.wait()
+    program.finish()
     return trial.finish()
 
 
@@ -54,7 +54,7 @@ def signalled(trial: Trial) -> str:
     if number == signal.SIGUSR1:
         victims.append(program.process.pid)
     trial.strike(trial.random.choice(victims), number)
-    code = program.wait()
+    code = program.finish()
     if state_of(trial.run) == "stopped" and code != _STOPPED:
         raise Failure(f"stopped, but ended with {code}")
     return trial.finish()
@@ -70,7 +70,7 @@ def frozen(trial: Trial) -> str:
         trial.strike(victim, signal.SIGSTOP)
         time.sleep(trial.random.uniform(0.2, 2.0))
         trial.strike(victim, signal.SIGCONT)
-    if program.wait() != 0:
+    if program.finish() != 0:
         raise Failure("did not go on")
     return trial.finish()
 
@@ -88,7 +88,7 @@ def full_disk(trial: Trial) -> str:
         trial.pause(0.7)
         trial.story.append("disk full")
         _fill(disk / "filler")
-        if program.wait() != 0:
+        if program.finish() != 0:
             raise Failure("a full disk ended the run")
         models = [trial.run / "model.npz", *elsewhere.rglob("model.npz")]
         trial.compare(next((path for path in models if path.exists()), models[0]))
@@ -113,16 +113,16 @@ def flipped_checkpoint(trial: Trial) -> str:
     """Damage the newest checkpoint of a stopped run: the one before it is taken, aloud."""
     program = trial.start()
     checkpoints = trial.run / "checkpoints"
-    program.until(lambda: len(list(checkpoints.glob("*.npz"))) >= 2)
+    program.reach(lambda: len(list(checkpoints.glob("*.npz"))) >= 2)
     for pid in program.ranks():
         trial.strike(pid, signal.SIGKILL)
-    program.wait()
+    program.finish()
     files = sorted(checkpoints.glob("*.npz"))
     if state_of(trial.run) == "finished" or len(files) < 2:
         return trial.finish()
     damaged = _flip(trial, files[-1])
     resumed = trial.start(0, "--resume")
-    if resumed.wait() != 0:
+    if resumed.finish() != 0:
         raise Failure("a damaged checkpoint ended the run")
     if damaged and files[-1].name not in resumed.text:
         raise Failure("a damaged checkpoint was not spoken of")
@@ -140,7 +140,7 @@ def flipped_model(trial: Trial) -> str:
         args = ["evaluate", path, "x.npy", "--set", "target=y.npy", "--json"]
         program = Program(trial.stage.folder, 1, args)
         trial.programs.append(program)
-        code = program.wait()
+        code = program.finish()
         if code == 2 and "Traceback" not in program.text and path.startswith(trial.out):
             return "refused"
         if code != 0:
@@ -174,7 +174,7 @@ def survived_loss(trial: Trial) -> str:
         ranks = program.ranks()
         if len(ranks) > 1:
             trial.strike(trial.random.choice(ranks), signal.SIGKILL)
-    program.wait()
+    program.finish()
     if state_of(trial.run) != "finished":
         raise Failure("the ranks that were left did not finish")
     return trial.finish()
@@ -193,7 +193,7 @@ def survived_loss_at(trial: Trial) -> str:
     if len(victims) == 2 and trial.random.random() < 0.5:
         wishes[1] = f"recover:1:{victims[1]}:now"
     program = trial.start(4, tolerance="continue", flags=_ULFM, dying=",".join(wishes))
-    program.wait()
+    program.finish()
     trial.has_struck = " lost " in program.text
     if state_of(trial.run) != "finished":
         raise Failure("the ranks that were left did not finish")

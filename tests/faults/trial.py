@@ -65,7 +65,7 @@ class Stage:
             program = Program(folder, 3, ["train", f"{solver}-stop.toml", "--out", solver])
             program.until_training()
             self.start_seconds = max(self.start_seconds, time.monotonic() - began)
-            if program.wait() != 0:
+            if program.finish() != 0:
                 raise RuntimeError(f"the undisturbed run failed:\n{program.text}")
             total = time.monotonic() - began
             self.train_seconds = max(self.train_seconds, total - self.start_seconds)
@@ -125,7 +125,7 @@ class Trial:
     def strike(self, pid: int, number: int) -> None:
         """Send a signal."""
         self.story.append(f"{signal.Signals(number).name} to {pid}")
-        self.has_struck = self.programs[-1].kill(pid, number)
+        self.has_struck = self.programs[-1].strike(pid, number)
 
     def finish(self, *, anew: bool = False) -> str:
         """Go on until the run has finished, and compare; return how often it took a resume."""
@@ -136,7 +136,7 @@ class Trial:
                 raise Failure("does not finish")
             exists = (self.run / "job.toml").exists()
             how = ["--force"] if anew else ["--resume"] if exists else []
-            code = self.start(0, *how).wait()
+            code = self.start(0, *how).finish()
             if code != 0:
                 raise Failure(f"the resume ended with {code}")
         self.compare(self.run / "model.npz")
@@ -154,4 +154,4 @@ class Trial:
     def end(self) -> None:
         """Kill what is left."""
         for program in self.programs:
-            program.end()
+            program.kill()

@@ -203,6 +203,7 @@ def handlers() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    signal.set_wakeup_fd(-1)
     signals._received.clear()
 
 
@@ -214,11 +215,3 @@ def test_a_signal_asks_to_stop(number: signal.Signals) -> None:
     assert signals.stop_requested()
     os.kill(os.getpid(), number)
     assert signals.stop_requested()
-
-
-@pytest.mark.usefixtures("handlers")
-def test_a_third_interrupt_interrupts() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
-    os.kill(os.getpid(), signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
