@@ -26,6 +26,13 @@ class MpiGdError(Exception):
     # Exit status of a program that this error ends; the same on all ranks.
     exit_code: ClassVar[int] = 2
 
+    def __str__(self) -> str:
+        """Return the message; what a terminal would obey rather than show is escaped."""
+        text = super().__str__()
+        if text.isprintable():
+            return text
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
 
 class JobError(MpiGdError, ValueError):
     """Report a mistake in a job file or on the command line."""

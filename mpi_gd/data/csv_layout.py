@@ -85,7 +85,7 @@ def find_layout(spec: DataSpec, path: Path, stamp: Stamp, *, labelled: bool) -> 
         tail = file.read(_TAIL_BYTES) or b""
     end = stamp.size - (len(tail) - len(tail.rstrip(b"\r\n")))
     first = len(_BOM) if head.startswith(_BOM) else 0
-    names = _cells_at(head, first, path, 1, spec.delimiter)
+    names = _cells_at(head, first, path, 1, spec.delimiter) or [""]
     has_header = spec.header == "yes" or (
         spec.header == "auto" and not any(is_number(cell) for cell in names)
     )
