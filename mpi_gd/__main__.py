@@ -68,8 +68,6 @@ def _run(world: MpiWorld, options: Options) -> int:
     command = import_module(f"mpi_gd.commands.{options.command}")
     try:
         world.check_launcher()
-        if options.command == "train":
-            pulse.start(world)
         return int(command.run(world, options))
     except MpiGdError as error:
         if world.is_root:

@@ -6,7 +6,9 @@ number of ranks.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import re
 import signal
 import threading
@@ -94,10 +96,13 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     """
     path = folder / checkpoint.name
     write_atomically(path, checkpoint.to_bytes())
-    files = _files(folder)
-    last = files.index(path) + 1
-    for old in files[: max(0, last - keep)] + files[last:]:
-        old.unlink(missing_ok=True)
+    # It is safe now: one too many that cannot be removed is no failure.
+    with contextlib.suppress(OSError):
+        files = _files(folder)
+        before = [old for old in files if old < path]
+        after = [old for old in files if old > path]
+        for old in before[: max(0, len(before) + 1 - keep)] + after:
+            old.unlink(missing_ok=True)
     return path
 
 
@@ -113,6 +118,10 @@ def newest(folder: Path, needs: dict[str, Any], warn: Callable[[str], None]) -> 
             data = patiently(path, path.read_bytes)
             found = Checkpoint.from_bytes(data)
         except OSError as error:
+            if error.errno == errno.EIO:
+                # A bad block, since it has been tried again: damaged like one that is cut.
+                warn(f"{path}: cannot read: {error.strerror}; trying the one before it")
+                continue
             raise FileError(f"{path}: cannot read: {error.strerror} (check the path)") from error
         except (ArchiveError, KeyError, TypeError, ValueError) as error:
             # The one before it is as good, it only is older.
@@ -157,7 +166,7 @@ class Writer:
         self._changed = threading.Condition()
         self._waiting: Checkpoint | None = None
         self._is_closed = False
-        self._failure: FileError | None = None
+        self._failure: Exception | None = None
         # A daemon: a defect elsewhere must not wait for the disk.
         self._thread = threading.Thread(target=self._work, name="checkpoints", daemon=True)
         self._thread.start()
@@ -198,8 +207,9 @@ class Writer:
         before = self._failure
         try:
             save(self._folder, checkpoint, self._keep)
-        except (FileError, OSError) as error:
-            self._failure = error if isinstance(error, FileError) else FileError(str(error))
+        # Memory may be short as well; and whatever it is, what is not written must not pass for it.
+        except Exception as error:
+            self._failure = error
             if before is None:
                 self._warn(f"{error}; the training goes on, and will try again")
         else:

@@ -28,6 +28,8 @@ __all__ = ["Kept"]
 class Kept:
     """This rank's part of a run, through all losses."""
 
+    is_watched: bool = False
+    """Whether the ranks have begun to watch each other."""
     began: float = field(default_factory=time.monotonic)
     folder: RunFolder | None = None
     resumes: bool = False

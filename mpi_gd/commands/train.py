@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mpi_gd import signals
+from mpi_gd import pulse, signals
 from mpi_gd.checkpoint import Checkpoint, with_arrays
 from mpi_gd.comm import World
 from mpi_gd.commands.account import Account
@@ -50,14 +50,18 @@ def run(world: World, options: TrainOptions) -> int:
 def _through_losses(world: World, options: TrainOptions, kept: Kept) -> int:
     """Train, and again with those who are left after each loss; return the exit code."""
     path = Path(options.job) if options.job else _EMBEDDED_JOB
-    job = read_shared_job(world, path, options.overrides)
-    if job.fault_tolerance == "continue":
-        _require_survival(world)
     while True:
+        job: Job | None = None
         try:
+            if not kept.is_watched:
+                kept.is_watched = True
+                pulse.start(world)
+            job = read_shared_job(world, path, options.overrides)
+            if job.fault_tolerance == "continue":
+                _require_survival(world)
             return _attempt(world, options, job, path, kept)
         except RankLost:
-            if job.fault_tolerance == "stop":
+            if job and job.fault_tolerance == "stop":
                 raise
             _recover(world, kept)
 
@@ -82,6 +86,7 @@ def _recover(world: World, kept: Kept) -> None:
             break
         except RankLost:
             continue
+    pulse.forget(lost)
     if world.is_root and lost:
         ranks = "1 rank goes on" if world.size == 1 else f"{world.size} ranks go on"
         warn(f"lost {', '.join(lost)}: {ranks}")

@@ -48,12 +48,9 @@ def job(workplace: Any) -> bytes:
 @pytest.mark.parametrize(
     ("n", "dying"),
     [
-        (4, "question:12:2:now"),
         (4, "question:1:0:late"),
         (3, "read:1:1:now"),
-        (3, "scale:1:0:now"),
         (4, "save:3:0:now"),
-        (3, "score:1:0:now"),
         (4, "question:5:1:now,question:9:0:late,question:20:3:now"),
         (4, "question:7:0:now,recover:1:1:now"),
         (2, "question:31:1:late"),

@@ -21,7 +21,7 @@ _STOPPED = 75
 
 def killed_rank(trial: Trial) -> str:
     """SIGKILL a rank; the others must not wait for it."""
-    program = trial.start(trial.random.choice((2, 3, 4)))
+    program = trial.start(trial.random.choice((2, 3)))
     trial.pause()
     ranks = program.ranks()
     if ranks:
@@ -62,7 +62,7 @@ def signalled(trial: Trial) -> str:
 
 def frozen(trial: Trial) -> str:
     """SIGSTOP a rank for a while: nothing is lost, and the run goes on."""
-    program = trial.start(trial.random.choice((2, 3, 4)))
+    program = trial.start(trial.random.choice((2, 3)))
     trial.pause()
     ranks = program.ranks()
     if ranks:

@@ -14,7 +14,7 @@ from tests.faults.program import Failure, Program, state_of
 
 __all__ = ["RANKS", "Stage", "Trial"]
 
-RANKS = (1, 2, 3, 4)
+RANKS = (1, 2, 3)
 _MOST_RESUMES = 4
 _N_ROWS, _N_COLUMNS = 6000, 8
 _JOB = """\
