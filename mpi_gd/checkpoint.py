@@ -50,9 +50,7 @@ class Checkpoint:
     @property
     def place(self) -> str:
         """Say where the training is."""
-        return (
-            f"iteration {self.iteration}" if self.iteration >= 0 else "the start"
-        )
+        return f"iteration {self.iteration}" if self.iteration >= 0 else "the start"
 
     def to_bytes(self) -> bytes:
         """Return the archive's bytes."""
@@ -211,7 +209,9 @@ class Writer:
         except Exception as error:
             self._failure = error
             if before is None:
-                self._warn(f"{error}; the training goes on, and will try again")
+                is_told = isinstance(error, FileError)
+                why = f"{error}" if is_told else f"{self._folder}: cannot write: {error!r}"
+                self._warn(f"{why}; the training goes on, and will try again")
         else:
             self._failure = None
             if before is not None:

@@ -52,6 +52,7 @@ class Report:
         self._flush_seconds = flush_seconds
         self._flushed = time.monotonic()
         self._is_failing = False
+        self._n_given_up = 0
         self._shown = -math.inf
         self._shown_iteration = -1
         self._recent: deque[tuple[int, float, float]] = deque(maxlen=_WINDOW)
@@ -65,6 +66,7 @@ class Report:
 
     def step(self, record: dict[str, Any]) -> None:
         """Write an iteration's record; show it if the last one was long ago."""
+        self._n_given_up += len(self._waiting) == _MOST_WAITING
         self._waiting.append(json.dumps(record) + "\n")
         now = time.monotonic()
         if record["criterion"] > 0:
@@ -102,6 +104,9 @@ class Report:
             self._show(self._line(record))
         self._end_line()
         self.flush()
+        n_lost = self._n_given_up + len(self._waiting)
+        if n_lost:
+            warn(f"{self._metrics}: the records of {n_lost} iterations could not be written")
 
     def _line(self, record: dict[str, Any]) -> str:
         """Return an iteration in a line of under 100 characters."""

@@ -21,34 +21,80 @@ __all__ = ["STATUS_NAME", "State", "read_status", "write_status"]
 
 STATUS_NAME = "status.json"
 State = Literal["running", "finished", "stopped", "failed"]
+# All markers have so many bytes, so that each can be written in place of another.
+_LEAST_BYTES = 2048
 # Where a launcher that waits for the program's end wants to read the same.
 _COPY = "MPI_GD_STATUS"
 
 
 def write_status(
-    folder: Path | None, state: State, exit_code: int | None = None, **more: Any
+    folder: Path | None,
+    state: State,
+    exit_code: int | None = None,
+    *,
+    message: str = "",
+    iteration: int = -1,
+    ranks: int = 0,
+    model: str = "",
 ) -> None:
     """Write the marker of the run in `folder`, None if it has none yet; a failure is a warning.
 
-    `more` are further entries, as `message`, `iteration`, `ranks`.
+    `iteration` is the last one, `ranks` how many there are, `model` the path of what came out; as
+    they stand here where they are not known.
     """
     marker = {
         "state": state,
         "exit_code": exit_code,
-        **more,
+        "message": message,
+        "iteration": iteration,
+        "ranks": ranks,
+        "model": model,
         "folder": str(folder.resolve()) if folder else "",
         "host": socket.gethostname(),
         "pid": os.getpid(),
+        "slurm_job": slurm_job(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    text = json.dumps(marker, indent=1) + "\n"
+    text = json.dumps(marker, indent=1)
+    data = text.encode("utf-8").ljust(_LEAST_BYTES - 1) + b"\n"
     copy = os.environ.get(_COPY)
     for path in [*([folder / STATUS_NAME] if folder else []), *([Path(copy)] if copy else [])]:
         try:
-            write_atomically(path, text.encode("utf-8"))
+            _write(path, data)
         except FileError as error:
             with contextlib.suppress(OSError):
                 print(f"mpi_gd: warning: {error}", file=sys.stderr, flush=True)
+
+
+def slurm_job() -> str:
+    """Return the number of the Slurm job that this is part of; empty if of none.
+
+    A job keeps it when it is put back into the queue; each task of an array has its own.
+    """
+    return os.environ.get("SLURM_JOB_ID", "")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a marker; raises FileError."""
+    try:
+        write_atomically(path, data)
+    except FileError:
+        if not _overwritten(path, data):
+            raise
+
+
+def _overwritten(path: Path, data: bytes) -> bool:
+    """Write in place of the marker that is there; return whether that was possible.
+
+    A full disk takes no new file, but new bytes for old ones; and a marker that goes on saying
+    "running" would be a lie.
+    """
+    try:
+        with path.open("r+b", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            return size >= len(data) and file.write(data.ljust(size)) == size
+    except OSError:
+        return False
 
 
 def read_status(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
@@ -34,9 +35,10 @@ def write_somewhere(path: Path, name: str, write: Callable[[Path], None]) -> Pat
     if failure is None:
         return path
     warn(f"{failure}; writing {path.name} elsewhere")
-    stamp = time.strftime("%Y%m%d-%H%M%S")
+    # Two runs of one name may come here in the same second.
+    own = f"mpi_gd-{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     for place in (os.environ.get(_PLACE) or ".", ".", tempfile.gettempdir()):
-        other = _written_in(Path(place) / f"mpi_gd-{name}-{stamp}", path.name, write)
+        other = _written_in(Path(place) / own, path.name, write)
         if other:
             return other
     raise failure
@@ -54,8 +56,13 @@ def _tried(path: Path, write: Callable[[Path], None]) -> FileError | None:
 def _written_in(folder: Path, name: str, write: Callable[[Path], None]) -> Path | None:
     """Write the file in a new folder; return its path, None if that cannot be."""
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir()
+    except OSError:
+        return None
+    try:
         write(folder / name)
-    except (OSError, FileError):
+    except FileError:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
         return None
     return (folder / name).resolve()

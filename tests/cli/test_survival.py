@@ -37,9 +37,7 @@ def job(workplace: Any) -> bytes:
     workplace.job(JOB + SAVING, data="test_fraction = 0.3")
     path = workplace.folder / "job.toml"
     path.write_text('fault_tolerance = "continue"\n' + path.read_text())
-    done = mpirun(
-        1, ["-m", "mpi_gd", "train", "job.toml", "--out", "whole"], cwd=workplace.folder
-    )
+    done = mpirun(1, ["-m", "mpi_gd", "train", "job.toml", "--out", "whole"], cwd=workplace.folder)
     assert done.rc == 0, done.text
     return bytes(workplace.model("whole"))
 
