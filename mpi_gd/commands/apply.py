@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from mpi_gd.comm import World
 from mpi_gd.commands.load import Loaded, load
 from mpi_gd.config import change_data, parse_job
-from mpi_gd.data import DataSpec
+from mpi_gd.data import DataSpec, open_source
+from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.errors import DataError
 from mpi_gd.model import Model, load_model
 from mpi_gd.objective import Rows
@@ -43,12 +44,35 @@ def load_data(
         path=path,
         format="auto",
         test="",
+        test_target="",
         test_fraction=0.0,
         target="" if is_pair else spec.target,
     )
-    data = load(world, change_data(spec, overrides), Path(), labelled=labelled)
+    spec = change_data(spec, overrides)
+    if not labelled:
+        with world.phase(f"opening {path}"):
+            spec = _without_target(spec, model)
+    data = _in_order(model.columns, load(world, spec, Path(), labelled=labelled))
     require_columns(model.columns, data)
     return data
+
+
+def _without_target(spec: DataSpec, model: Model) -> DataSpec:
+    """Return how to read rows that are to be predicted: they may lack the target, or have it."""
+    plain = dataclasses.replace(spec, target="")
+    bare = open_source(plain, labelled=False)
+    return plain if bare.n_features == len(model.columns) else spec
+
+
+def _in_order(expected: tuple[str, ...], data: Loaded) -> Loaded:
+    """Return the data with their columns chosen and put in order by name, where that is needed."""
+    found = data.source.columns
+    if found == expected or not set(expected) <= set(found):
+        return data
+    places = [found.index(name) for name in expected]
+    x = aligned_empty((len(data.x), len(expected)), data.x.dtype)
+    np.take(data.x, places, axis=1, out=x)
+    return dataclasses.replace(data, x=x, columns=expected)
 
 
 def require_columns(expected: tuple[str, ...], data: Loaded) -> None:
@@ -56,7 +80,7 @@ def require_columns(expected: tuple[str, ...], data: Loaded) -> None:
 
     Columns without names of their own are taken by their order.
     """
-    found = data.source.columns
+    found = data.columns
     if len(found) != len(expected):
         raise DataError(
             f"{data.source.locate(0)}: got {len(found)} features, expected {len(expected)} as in "

@@ -8,6 +8,8 @@ import fcntl
 import json
 import os
 import re
+import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +17,21 @@ from mpi_gd.comm import World
 from mpi_gd.errors import FileError, JobError
 from mpi_gd.files import write_atomically
 from mpi_gd.options import TrainOptions
-from mpi_gd.status import STATUS_NAME
+from mpi_gd.status import STATUS_NAME, read_status, slurm_job
 
 __all__ = ["RunFolder", "choose_folder", "lock_folder"]
 
 _MOST_RUNS = 10_000
 _LOCK = ".lock"
+# A program that has just been killed may hold its lock for a moment, and so may, longer, what is
+# left of a job that has been put back into the queue.
+_LOCK_SECONDS, _REQUEUED_LOCK_SECONDS = 1.0, 30.0
+_LOOK_SECONDS = 0.05
 # All that a training writes: nothing else is ever removed.
 _OURS = ("model.npz", "metrics.jsonl", "summary.json", "job.toml", STATUS_NAME)
 _CHECKPOINT = re.compile(r"\d{9}\.npz")
+# What a program that is killed while it writes one of them leaves: see files.py.
+_LEFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.tmp")
 # Scripts lay these beside a run.
 _HARMLESS = re.compile(r"\..*|checkpoints|.*\.(log|out|err|txt)|slurm-.*")
 
@@ -54,27 +62,35 @@ class RunFolder:
         write_atomically(self.path / name, text.encode("utf-8"))
 
 
-def choose_folder(world: World, name: str, options: TrainOptions) -> tuple[RunFolder, bool]:
+def choose_folder(
+    world: World, name: str, options: TrainOptions, text: str
+) -> tuple[RunFolder, bool]:
     """Choose, lock and make the run's folder on the root; collective. Return also if it resumes.
 
     Without --out it is runs/NAME, or runs/NAME-2 and so on if that is taken; to resume or replace,
-    the last of these. A job that its scheduler has put back into the queue resumes by itself.
+    the last of these. A job that Slurm has put back into the queue resumes by itself: without
+    --out, in the folder that it had taken for the resolved job `text`.
     Raises JobError if --out is taken, and neither --resume nor --force is given, or in use.
     """
     chosen = ""
     with world.phase("making the run's folder", by_root=True):
         if world.is_root:
-            path, resumes = _choose(name, options)
+            path, resumes = _choose(name, options, text)
             chosen = json.dumps([str(path), resumes])
     path_text, resumes = json.loads(world.bcast_text(chosen))
     return RunFolder(Path(path_text)), resumes
 
 
-def _choose(name: str, options: TrainOptions) -> tuple[Path, bool]:
+def _choose(name: str, options: TrainOptions, text: str) -> tuple[Path, bool]:
     """Return the folder, made, locked and cleared, and whether a run in it is to go on."""
     resumes = options.resume or (_is_requeued() and not options.force)
     try:
-        path = _named(options) if options.out else _numbered(name, resumes or options.force)
+        if options.out:
+            path = _named(options)
+        elif options.resume or options.force:
+            path = _numbered(name, is_old=True)
+        else:
+            path = (_own(name, text) if resumes else None) or _numbered(name, is_old=False)
         has_run = (path / "job.toml").exists()
         if options.out and (path / STATUS_NAME).exists() and not (resumes or options.force):
             raise JobError(
@@ -82,8 +98,7 @@ def _choose(name: str, options: TrainOptions) -> tuple[Path, bool]:
                 "with it, or --force to replace it"
             )
         (path / "checkpoints").mkdir(exist_ok=True)
-        if not resumes:
-            _clear(path)
+        _clear(path, left_alone=resumes)
     except OSError as error:
         if isinstance(error, FileError):
             raise
@@ -110,8 +125,37 @@ def _named(options: TrainOptions) -> Path:
                 f"{path}: this folder holds other files ({others[0]!r}), and no run; give --out a "
                 "folder of its own"
             )
-    lock_folder(path)
+    lock_folder(path, _REQUEUED_LOCK_SECONDS if _is_requeued() else _LOCK_SECONDS)
     return path
+
+
+def _own(name: str, text: str) -> Path | None:
+    """Return the folder, locked, that this Slurm job took for this job before; None if none.
+
+    The last one taken may be that of another Slurm job that trains under the same name.
+    """
+    for path in reversed(_taken(name)):
+        if read_status(path).get("slurm_job") == slurm_job():
+            job = path / "job.toml"
+            if job.exists() and job.read_text(encoding="utf-8") == text:
+                lock_folder(path, _REQUEUED_LOCK_SECONDS)
+                return path
+    return None
+
+
+def _taken(name: str) -> list[Path]:
+    """Return the folders in which there are runs of this name, in their order."""
+    taken = []
+    for path in _siblings(name):
+        if not (path / STATUS_NAME).exists():
+            break
+        taken.append(path)
+    return taken
+
+
+def _siblings(name: str) -> list[Path]:
+    """Return runs/NAME, runs/NAME-2 and so on."""
+    return [Path("runs") / (name if k == 1 else f"{name}-{k}") for k in range(1, _MOST_RUNS)]
 
 
 def _numbered(name: str, is_old: bool) -> Path:
@@ -119,15 +163,14 @@ def _numbered(name: str, is_old: bool) -> Path:
 
     Others may choose at the same moment: what is free is so only once it is locked.
     """
-    siblings = [Path("runs") / (name if k == 1 else f"{name}-{k}") for k in range(1, _MOST_RUNS)]
-    free = next(k for k, path in enumerate(siblings) if not (path / STATUS_NAME).exists())
-    if is_old and free:
-        lock_folder(siblings[free - 1])
-        return siblings[free - 1]
-    for path in siblings[free:]:
+    taken = _taken(name)
+    if is_old and taken:
+        lock_folder(taken[-1])
+        return taken[-1]
+    for path in _siblings(name)[len(taken) :]:
         path.mkdir(parents=True, exist_ok=True)
         try:
-            lock_folder(path)
+            lock_folder(path, 0.0)
         except JobError:
             continue
         if not (path / STATUS_NAME).exists() or is_old:
@@ -140,8 +183,8 @@ def _numbered(name: str, is_old: bool) -> Path:
 _locks: dict[str, int] = {}
 
 
-def lock_folder(path: Path) -> None:
-    """Keep other programs out until this one ends; raises JobError if one is in already.
+def lock_folder(path: Path, seconds: float = _LOCK_SECONDS) -> None:
+    """Keep other programs out until this one ends; raises JobError if one stays for `seconds`.
 
     The lock is the kernel's: it goes with the process, however that ends. Where a file system has
     none, nothing is locked.
@@ -151,23 +194,49 @@ def lock_folder(path: Path) -> None:
         return
     descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, seconds)
     except OSError as error:
+        holder = _holder(descriptor)
         with contextlib.suppress(OSError):
             os.close(descriptor)
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             raise JobError(
-                f"{path}: another program is training in this folder; wait for its end, or give "
-                "another --out"
+                f"{path}: another program is training in this folder{holder}; wait for its end, or "
+                "give another --out"
             ) from error
         return
     _locks[key] = descriptor
+    # For the message of who comes next; a full disk is no reason not to go on.
+    with contextlib.suppress(OSError):
+        me = f"process {os.getpid()} on {socket.gethostname()}"
+        os.ftruncate(descriptor, os.pwrite(descriptor, me.encode(), 0))
 
 
-def _clear(path: Path) -> None:
-    """Remove what an earlier run has written."""
-    for name in _OURS:
-        (path / name).unlink(missing_ok=True)
-    for old in (path / "checkpoints").iterdir():
-        if _CHECKPOINT.fullmatch(old.name):
-            old.unlink()
+def _lock(descriptor: int, seconds: float) -> None:
+    """Take the lock, tried for so long; raises OSError."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(_LOOK_SECONDS)
+
+
+def _holder(descriptor: int) -> str:
+    """Return who holds the lock, in brackets; empty where that is not known."""
+    with contextlib.suppress(OSError):
+        text = os.pread(descriptor, 200, 0).decode("utf-8", "replace")
+        return f" ({text})" if text.isprintable() and text else ""
+    return ""
+
+
+def _clear(path: Path, left_alone: bool) -> None:
+    """Remove what an earlier run has written, or only what it was killed in writing."""
+    for old in [*path.iterdir(), *(path / "checkpoints").iterdir()]:
+        half = _LEFT.fullmatch(old.name)
+        name = half["name"] if half else old.name
+        is_ours = _CHECKPOINT.fullmatch(name) if old.parent != path else name in _OURS
+        if is_ours and (half or not left_alone):
+            old.unlink(missing_ok=True)

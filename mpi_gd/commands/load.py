@@ -34,6 +34,8 @@ class Loaded:
     """(n_rows, n_features) float64 or float32."""
     y: NDArray[Any]
     """(n_rows,) float64 or text, as in the file."""
+    columns: tuple[str, ...]
+    """The names of X's columns."""
 
     @property
     def tile_sizes(self) -> list[int]:
@@ -62,7 +64,7 @@ def load(
     start, stop = grid.rows_of(world.rank, world.size)
     with world.phase(f"reading {spec.path}"):
         x, y = _read(source, start, stop, kept)
-    return Loaded(source, grid, first, last, start, x, y)
+    return Loaded(source, grid, first, last, start, x, y, source.columns)
 
 
 def _open(world: World, spec: DataSpec, base: Path, labelled: bool) -> Source:

@@ -21,7 +21,7 @@ from mpi_gd.config import Job
 from mpi_gd.errors import JobError, MpiGdError, RankLost
 from mpi_gd.options import TrainOptions
 from mpi_gd.report import warn
-from mpi_gd.status import read_status, write_status
+from mpi_gd.status import STATUS_NAME, read_status, write_status
 from mpi_gd.trainer import Ballot, Course, Ending, Outcome, train
 
 __all__ = ["run"]
@@ -102,8 +102,8 @@ def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Ke
         if world.is_root:
             print(f"{path}: the job and its data are good: {setup.summary}")
         return 0
-    folder, resumes = _take_folder(world, setup, options, kept)
     text = resolved(job, base)
+    folder, resumes = _take_folder(world, text, options, job.name, kept)
     if resumes and _has_finished(world, folder, text):
         return 0
     found = Checkpoint.from_bytes(kept.state) if kept.state else None
@@ -119,11 +119,11 @@ def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Ke
 
 
 def _take_folder(
-    world: World, setup: Setup, options: TrainOptions, kept: Kept
+    world: World, text: str, options: TrainOptions, name: str, kept: Kept
 ) -> tuple[RunFolder, bool]:
     """Return the run's folder, locked by the root, and whether a run in it goes on; collective."""
     if kept.folder is None:
-        folder, kept.resumes = choose_folder(world, setup.job.name, options)
+        folder, kept.resumes = choose_folder(world, name, options, text)
         # Nobody writes there before all know the name: the root may die.
         with world.phase("making the run's folder"):
             kept.folder = folder
@@ -154,6 +154,8 @@ def _begin(world: World, folder: RunFolder, text: str, kept: Kept) -> None:
     with world.phase("writing the job", by_root=True):
         if world.is_root:
             write_status(folder.path, "running", ranks=world.size)
+            # Without its marker the folder would not be known as that of a run.
+            (folder.path / STATUS_NAME).touch()
             folder.write_text("job.toml", text)
 
 

@@ -38,7 +38,9 @@ class Layout:
     """Lines before the first row: the header."""
     n_columns: int
     target: int
-    """The target's column, -1 if there is none."""
+    """The target's column, -1 if there is none or it is not read."""
+    skipped: int
+    """The column of a target that is not read, whatever is in it; -1 if there is none."""
     target_is_text: bool
     columns: tuple[str, ...]
     """The features' names, in order."""
@@ -47,13 +49,14 @@ class Layout:
     @property
     def features(self) -> list[int]:
         """Return the features' columns."""
-        return [column for column in range(self.n_columns) if column != self.target]
+        others = (self.target, self.skipped)
+        return [column for column in range(self.n_columns) if column not in others]
 
     def name_of(self, column: int) -> str:
         """Return the name of any column, for messages."""
         if column == self.target:
             return self.target_name
-        return self.columns[column - (0 <= self.target < column)]
+        return self.columns[self.features.index(column)]
 
 
 def is_number(cell: str) -> bool:
@@ -99,6 +102,9 @@ def find_layout(spec: DataSpec, path: Path, stamp: Stamp, *, labelled: bool) -> 
     others = [name for column, name in enumerate(names) if column != target]
     if not others:
         raise DataError(f"{path}: there is no column but the target{_hint(names, spec.delimiter)}")
+    skipped = -1
+    if not labelled:
+        target, skipped = -1, target
     is_text = 0 <= target < len(row) and not is_number(row[target])
     return Layout(
         path=path,
@@ -109,6 +115,7 @@ def find_layout(spec: DataSpec, path: Path, stamp: Stamp, *, labelled: bool) -> 
         n_lines_before=int(has_header),
         n_columns=len(names),
         target=target,
+        skipped=skipped,
         target_is_text=is_text,
         columns=tuple(others) if has_header else default_names(len(others)),
         target_name="" if target < 0 else names[target] if has_header else f"column {target}",

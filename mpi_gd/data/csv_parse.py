@@ -77,8 +77,9 @@ def _by_arrow(piece: bytes, layout: Layout) -> Parsed:
 
     names = [str(column) for column in range(layout.n_columns)]
     types = dict.fromkeys(names, pa.float64())
-    if layout.target_is_text:
-        types[str(layout.target)] = pa.string()
+    for column in (layout.target if layout.target_is_text else -1, layout.skipped):
+        if column >= 0:
+            types[str(column)] = pa.string()
     table = csv.read_csv(
         pa.BufferReader(piece),
         # One block, one thread: the ranks share the cores.
@@ -115,7 +116,7 @@ def _by_numpy(piece: bytes, layout: Layout) -> Parsed:
             )
 
     # Without usecols NumPy insists that all lines have as many cells.
-    if layout.target < 0 or not layout.target_is_text:
+    if layout.skipped < 0 and not layout.target_is_text:
         every = load(None, np.float64)
         if every.shape[1] != layout.n_columns:
             raise ValueError("another number of cells")
@@ -127,8 +128,10 @@ def _by_numpy(piece: bytes, layout: Layout) -> Parsed:
     cells = np.array([line.count(delimiter) for line in piece.splitlines()])
     if (cells != layout.n_columns - 1).any():
         raise ValueError("another number of cells")
-    texts = np.char.strip(load([layout.target], np.str_)[:, 0])
-    return load(layout.features, np.float64), texts
+    features = load(layout.features, np.float64)
+    if layout.target < 0:
+        return features, None
+    return features, np.char.strip(load([layout.target], np.str_)[:, 0])
 
 
 def _by_line(piece: bytes, layout: Layout, first_row: int) -> Parsed:

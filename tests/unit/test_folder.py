@@ -30,7 +30,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def choose(**options: object) -> tuple[str, bool]:
     """Choose the folder of a run called "train"."""
-    run, resumes = choose_folder(SerialWorld(), "train", TrainOptions(**options))  # type: ignore[arg-type]
+    run, resumes = choose_folder(SerialWorld(), "train", TrainOptions(**options), "old")  # type: ignore[arg-type]
     return str(run.path), resumes
 
 
