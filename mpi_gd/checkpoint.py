@@ -24,7 +24,15 @@ from mpi_gd.errors import FileError, JobError
 from mpi_gd.files import write_atomically
 from mpi_gd.patient import patiently
 
-__all__ = ["Checkpoint", "Writer", "newest", "save", "state_arrays", "with_arrays"]
+__all__ = [
+    "Checkpoint",
+    "Writer",
+    "newest",
+    "require_same",
+    "save",
+    "state_arrays",
+    "with_arrays",
+]
 
 _NAME = re.compile(r"(\d{9})\.npz")
 _STATE, _EXPONENTS = "state.", "exponents."
@@ -125,7 +133,7 @@ def newest(folder: Path, needs: dict[str, Any], warn: Callable[[str], None]) -> 
             # The one before it is as good, it only is older.
             warn(f"{path}: this checkpoint is damaged ({error}); trying the one before it")
             continue
-        _require_same(path, found.needs, needs)
+        require_same(path, "checkpoint", found.needs, needs)
         return found
     if files:
         raise FileError(
@@ -135,8 +143,8 @@ def newest(folder: Path, needs: dict[str, Any], warn: Callable[[str], None]) -> 
     return None
 
 
-def _require_same(path: Path, made: dict[str, Any], needs: dict[str, Any]) -> None:
-    """Raise JobError, naming what differs, unless a checkpoint fits the job."""
+def require_same(path: Path, what: str, made: dict[str, Any], needs: dict[str, Any]) -> None:
+    """Raise JobError, naming what differs, unless what lies at `path` was made with `needs`."""
     differing = [
         f"{key} was {made.get(key, 'absent')!r} and is {needs.get(key, 'absent')!r}"
         for key in sorted(made.keys() | needs.keys())
@@ -144,7 +152,7 @@ def _require_same(path: Path, made: dict[str, Any], needs: dict[str, Any]) -> No
     ]
     if differing:
         raise JobError(
-            f"{path}: this checkpoint is of another job or other data: {'; '.join(differing)}; "
+            f"{path}: this {what} is of another job or other data: {'; '.join(differing)}; "
             "give what it was made with, or another --out, or begin anew with --force instead of "
             "--resume"
         )

@@ -21,7 +21,7 @@ __all__ = ["MpiWorld", "abort_on_uncaught", "library_version"]
 
 # A rank waits so many seconds times its number before it prints a traceback: when all ranks raise,
 # the first one's word that it prints comes before.
-_TURN_SECONDS = 0.02
+_TURN_SECONDS = 0.1
 _LONGEST_TURN = 1.0
 _ABORT_TAG = 911
 # After which a rank that leaves the printing to another aborts by itself.

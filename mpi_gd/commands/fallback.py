@@ -34,12 +34,12 @@ def write_somewhere(path: Path, name: str, write: Callable[[Path], None]) -> Pat
         failure = _tried(path, write)
     if failure is None:
         return path
-    warn(f"{failure}; writing {path.name} elsewhere")
     # Two runs of one name may come here in the same second.
     own = f"mpi_gd-{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     for place in (os.environ.get(_PLACE) or ".", ".", tempfile.gettempdir()):
         other = _written_in(Path(place) / own, path.name, write)
         if other:
+            warn(f"{failure}; writing {path.name} elsewhere: {other}")
             return other
     raise failure
 

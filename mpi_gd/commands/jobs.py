@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from mpi_gd.comm import World
 from mpi_gd.commands.load import require_same
 from mpi_gd.config import Job, dump_job, parse_job, read_job_text
 
-__all__ = ["read_shared_job", "resolved", "with_paths"]
+__all__ = ["needs", "read_shared_job", "resolved", "with_paths"]
 
 
 def read_shared_job(world: World, path: Path, overrides: tuple[str, ...]) -> Job:
@@ -29,6 +31,27 @@ def read_shared_job(world: World, path: Path, overrides: tuple[str, ...]) -> Job
     versions = f"mpi_gd {__version__}, NumPy {np.__version__}, Python {platform.python_version()}"
     require_same(world, "the job and the packages", f"{versions}, {dump_job(job)}")
     return job
+
+
+def needs(job: Job) -> dict[str, Any]:
+    """Return the keys that a run must share with the job that goes on with it, by name.
+
+    Where the data lie does not matter, nor when to stop or to save.
+    """
+    found: dict[str, Any] = {}
+    for key, value in tomllib.loads(dump_job(job)).items():
+        if isinstance(value, dict):
+            found |= {f"{key}.{name}": each for name, each in value.items()}
+        else:
+            found[key] = value
+    free = ["name", "fault_tolerance", "data.path", "data.test", "data.test_target"]
+    if str(job.data.target).endswith(".npy"):
+        free.append("data.target")
+    return {
+        key: value
+        for key, value in found.items()
+        if key not in free and not key.startswith(("stop.", "checkpoint."))
+    }
 
 
 def resolved(job: Job, base: Path) -> str:

@@ -48,6 +48,11 @@ class Kept:
     _course: Course | None = None
     _snapshot: Callable[[], tuple[bytes, Record | None]] | None = None
 
+    @property
+    def iteration(self) -> int:
+        """Return the last one; -1 before the first."""
+        return int(self._course.state.iteration) if self._course else -1
+
     def begin(self, course: Course, snapshot: Callable[[], tuple[bytes, Record | None]]) -> None:
         """Note a training that begins; `snapshot` returns its present state and last record."""
         self._course, self._snapshot = course, snapshot

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mpi_gd.checkpoint import Checkpoint, Writer, newest, state_arrays
+from mpi_gd.checkpoint import Checkpoint, Writer, newest, require_same, state_arrays
 from mpi_gd.comm import World
 from mpi_gd.commands.account import Account
 from mpi_gd.commands.fallback import write_somewhere
 from mpi_gd.commands.folder import RunFolder
+from mpi_gd.commands.jobs import needs
 from mpi_gd.commands.setup import Setup
+from mpi_gd.config import Job, read_job
+from mpi_gd.errors import FileError, JobError
 from mpi_gd.files import write_atomically
 from mpi_gd.report import warn
 from mpi_gd.trainer import Course
@@ -26,8 +29,20 @@ def find_saved(world: World, folder: RunFolder, setup: Setup) -> Checkpoint | No
     with world.phase("reading the checkpoint", by_root=True):
         if world.is_root:
             found = newest(folder.checkpoints, setup.needs, warn)
+            if found is None:
+                _require_same_job(folder.path / "job.toml", setup.job)
     data = world.bcast_bytes(found.to_bytes() if found else b"")
     return Checkpoint.from_bytes(data) if data else None
+
+
+def _require_same_job(path: Path, job: Job) -> None:
+    """Raise JobError if the run, which has no checkpoint, is another job's: it is not to go on."""
+    try:
+        old = read_job(path)
+    except (JobError, FileError):
+        # Of another version, or the user's own doing; there is no state that would not fit.
+        return
+    require_same(path, "run", needs(old), needs(job))
 
 
 class Saver:

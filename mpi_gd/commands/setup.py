@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.comm import World
+from mpi_gd.commands.jobs import needs
 from mpi_gd.commands.labels import encode_labels, find_labels, require_numbers
 from mpi_gd.commands.load import Loaded, load
-from mpi_gd.config import Job, dump_job
+from mpi_gd.config import Job
 from mpi_gd.data.holdout import held_out
 from mpi_gd.objective import Objective, Rows, Scaling, find_scaling
 from mpi_gd.trainer import N_VOTES
@@ -37,25 +37,8 @@ class Setup:
 
     @property
     def needs(self) -> dict[str, Any]:
-        """Return all that a checkpoint must share with the job that goes on from it, by name.
-
-        Where the data lie does not matter, but what they are; nor when to stop or to save.
-        """
-        tables = tomllib.loads(dump_job(self.job))
-        needs: dict[str, Any] = {"the data": self.data.source.fingerprint()}
-        for key, value in tables.items():
-            if isinstance(value, dict):
-                needs |= {f"{key}.{name}": each for name, each in value.items()}
-            else:
-                needs[key] = value
-        free = ["name", "fault_tolerance", "data.path", "data.test", "data.test_target"]
-        if str(self.job.data.target).endswith(".npy"):
-            free.append("data.target")
-        return {
-            key: value
-            for key, value in needs.items()
-            if key not in free and not key.startswith(("stop.", "checkpoint."))
-        }
+        """Return all that a checkpoint must share with the job that goes on from it, by name."""
+        return {"the data": self.data.source.fingerprint(), **needs(self.job)}
 
     @property
     def summary(self) -> str:

@@ -43,7 +43,14 @@ def run(world: World, options: TrainOptions) -> int:
         # The marker of a run that this one was not allowed to touch stays as it is.
         if world.is_root and not options.check:
             folder = kept.folder.path if kept.folder and kept.has_begun else None
-            write_status(folder, "failed", error.exit_code, message=str(error))
+            write_status(
+                folder,
+                "failed",
+                error.exit_code,
+                message=str(error),
+                iteration=kept.iteration,
+                ranks=world.size,
+            )
         raise
 
 
@@ -136,15 +143,24 @@ def _take_folder(
 def _has_finished(world: World, folder: RunFolder, text: str) -> bool:
     """Whether there is nothing left to do, which the root then says; collective."""
     told = ""
+    before = read_status(folder.path) if world.is_root else {}
     with world.phase("reading the marker", by_root=True):
-        if world.is_root and read_status(folder.path).get("state") == "finished":
+        if before.get("state") == "finished":
             job = folder.path / "job.toml"
             is_same = job.exists() and job.read_text(encoding="utf-8") == text
             told = "finished" if is_same and folder.model.exists() else ""
     has_finished = bool(world.bcast_text(told))
     if has_finished and world.is_root:
         print(f"This run has finished before: the model is {folder.model}", flush=True)
-        write_status(folder.path, "finished", 0, message="finished before")
+        write_status(
+            folder.path,
+            "finished",
+            0,
+            message="finished before",
+            iteration=before.get("iteration", -1),
+            ranks=before.get("ranks", 0),
+            model=str(folder.model.resolve()),
+        )
     return has_finished
 
 
@@ -191,6 +207,8 @@ def _train(
         course = Course(with_arrays(course.state, found.state), found.questions)
         objective.set_exponents(found.exponents)
         account.say(f"Going on from {found.place}.")
+    elif kept.resumes:
+        account.say("There is no checkpoint: training from the start.")
     saver = Saver(world, setup, folder, account, course)
     kept.begin(course, lambda: (saver.checkpoint().to_bytes(), account.last))
     limit = job.stop.max_seconds
@@ -212,12 +230,27 @@ def _train(
             save_every=job.checkpoint.every_iterations,
         )
         if outcome.ending is Ending.STOPPED:
-            place = saver.require_saved()
-            account.say(f"Stopped: the state is saved in {place}. Go on with --resume.")
-            if world.is_root:
-                iteration = course.state.iteration
-                write_status(folder.path, "stopped", _EXIT_STOPPED, iteration=iteration)
+            _stop(world, folder, saver, account, kept)
         return outcome
     finally:
         saver.close()
         account.close()
+
+
+def _stop(world: World, folder: RunFolder, saver: Saver, account: Account, kept: Kept) -> None:
+    """Say where the state is saved, once it is safe; collective."""
+    place = saver.require_saved()
+    message = f"the state is saved in {place}"
+    way = "Go on"
+    if place != folder.checkpoints:
+        way = f"Put it into {folder.checkpoints}, and go on"
+    account.say(f"Stopped: {message}. {way} with --resume.")
+    if world.is_root:
+        write_status(
+            folder.path,
+            "stopped",
+            _EXIT_STOPPED,
+            message=message,
+            iteration=kept.iteration,
+            ranks=world.size,
+        )

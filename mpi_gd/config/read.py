@@ -7,23 +7,15 @@ import difflib
 import io
 import os
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 
-from mpi_gd.config.job import Job
-from mpi_gd.config.parse import parse_job
 from mpi_gd.errors import FileError, JobError
 from mpi_gd.patient import PatientFile, patiently
 
-__all__ = ["read_job", "read_job_text"]
+__all__ = ["read_job_text"]
 
 # A job file has about a thousand bytes; more is some other file.
 _MOST_BYTES = 1 << 16
-
-
-def read_job(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Job:
-    """Read and parse a job file; raises FileError or JobError."""
-    return parse_job(read_job_text(path), os.fspath(path), overrides)
 
 
 def read_job_text(path: str | os.PathLike[str]) -> str:

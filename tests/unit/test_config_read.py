@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mpi_gd.config import read_job, read_job_text
+from mpi_gd.config import parse_job, read_job_text
 from mpi_gd.errors import FileError, JobError
 
 _JOB = "[data]\npath = 'é.csv'\n[loss]\nkind = 'squared'\n"
@@ -17,7 +17,7 @@ def test_reads_and_changes(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     for mark in (b"", b"\xef\xbb\xbf"):
         path.write_bytes(mark + _JOB.replace("\n", "\r\n").encode())
-        job = read_job(path, ["seed=3"])
+        job = parse_job(read_job_text(path), str(path), ["seed=3"])
         assert (job.data.path, job.seed) == ("é.csv", 3)
 
 
@@ -25,7 +25,7 @@ def test_mistakes_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text(_JOB + "king = 1\n", encoding="utf-8")
     with pytest.raises(JobError) as caught:
-        read_job(path)
+        parse_job(read_job_text(path), str(path))
     assert str(caught.value).startswith(f"{path}:5: unknown key 'king' in [loss]")
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -204,3 +207,51 @@ def test_rates_are_short(number: float, text: str) -> None:
 )
 def test_durations_have_a_sensible_unit(seconds: float, text: str) -> None:
     assert module._duration(seconds) == text
+
+
+def test_a_full_disk_keeps_nothing_back_for_ever(
+    tmp_path: Path,
+    clock: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Half a line is taken back, what waits is written when there is room again."""
+    path = tmp_path / "m"
+    report = Report(path, "none", 0.0)
+    write = os.write
+
+    def full(descriptor: int, data: Any) -> int:
+        if len(data) > 10:
+            return write(descriptor, bytes(data[:10]))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for iteration in range(30):
+        report.step(record(iteration))
+        clock[0] += 2.0
+        monkeypatch.setattr("mpi_gd.report.os.write", full if 10 <= iteration < 20 else write)
+        lines = path.read_text().splitlines() if path.exists() else []
+        assert [json.loads(line)["iteration"] for line in lines] == list(range(len(lines)))
+    report.close(None)
+    lines = path.read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == list(range(30))
+    warnings = capsys.readouterr().err
+    assert warnings.count("no space left on device; the training goes on") == 1
+    assert warnings.count("written again") == 1
+
+
+def test_an_output_that_nobody_reads_falls_silent(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from mpi_gd.report import Report\n"
+        f"report = Report(Path({str(tmp_path / 'm')!r}), 'lines', 0.0)\n"
+        "sys.stdin.read()\n"
+        "for _ in range(3): report.say('x' * 10000)\n"
+        "report.close(None)\n"
+        "sys.exit(7)"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", code], **pipes)  # type: ignore[call-overload]
+    process.stdout.close()
+    process.stdin.close()
+    assert process.wait(60) == 7
+    assert process.stderr.read() == b""
+    process.stderr.close()
