@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["is_first_process", "offers_survival", "started_size"]
+__all__ = ["is_first_process", "offers_survival", "own_rank", "started_size"]
 
 _RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID")
 _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS")
@@ -12,8 +12,12 @@ _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM
 
 def is_first_process() -> bool:
     """Whether this is rank 0, as far as the launcher has told."""
-    ranks = [os.environ[name] for name in _RANKS if name in os.environ]
-    return not ranks or ranks[0] == "0"
+    return own_rank() in ("", "0")
+
+
+def own_rank() -> str:
+    """Return this process's rank; empty if the launcher has not told."""
+    return next((os.environ[name] for name in _RANKS if name in os.environ), "")
 
 
 def started_size() -> tuple[int, str]:

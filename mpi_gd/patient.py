@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import sys
@@ -9,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+
+from mpi_gd.launcher import own_rank
 
 __all__ = ["PatientFile", "patiently"]
 
@@ -44,16 +47,21 @@ def patiently(what: Path | str, attempt: Callable[[], T]) -> T:
             if error.errno not in _PASSING:
                 raise
             if number == 1:
-                reason = (error.strerror or str(error)).lower()
-                print(
-                    f"mpi_gd: warning: {what}: {reason}; trying again", file=sys.stderr, flush=True
-                )
+                _warn(f"{what}: {(error.strerror or str(error)).lower()}; trying again")
         time.sleep(pause)
     try:
         return attempt()
     except OSError as error:
         times = f"{error.strerror} (tried {len(_PAUSES) + 1} times)"
         raise OSError(error.errno, times) from error
+
+
+def _warn(text: str) -> None:
+    """Print a line that names this rank, whose host may be the one with the trouble."""
+    rank = own_rank()
+    with contextlib.suppress(OSError):
+        who = f"rank {rank}: " if rank else ""
+        print(f"mpi_gd: warning: {who}{text}", file=sys.stderr, flush=True)
 
 
 class PatientFile(io.FileIO):

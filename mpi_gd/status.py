@@ -22,7 +22,7 @@ __all__ = ["STATUS_NAME", "State", "read_status", "write_status"]
 STATUS_NAME = "status.json"
 State = Literal["running", "finished", "stopped", "failed"]
 # All markers have so many bytes, so that each can be written in place of another.
-_LEAST_BYTES = 2048
+_LEAST_BYTES = 1024
 # Where a launcher that waits for the program's end wants to read the same.
 _COPY = "MPI_GD_STATUS"
 

@@ -84,9 +84,9 @@ for mpi in "${mpis[@]}"; do
             "$python" -m tests.ranks -q --color=no "${marks[@]}" tests/mpi
     done
     has tests/cli && step "$mpi: whole program" 900 "$python" -m pytest -q "${marks[@]}" tests/cli
-    # Two of each kind; `python -m tests.faults` alone does 200.
+    # One or two of each kind; `python -m tests.faults` alone does 200.
     [[ ${#mpis[@]} -gt 1 ]] && step "$mpi: faults at random" 600 "$python" -m tests.faults \
-        --count "$([[ $mpi == openmpi ]] && echo 18 || echo 14)"
+        --count "$([[ $mpi == openmpi ]] && echo 18 || echo 7)"
 done
 
 if [[ ${#mpis[@]} -gt 1 ]]; then

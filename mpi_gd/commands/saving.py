@@ -11,7 +11,7 @@ from mpi_gd.commands.fallback import write_somewhere
 from mpi_gd.commands.folder import RunFolder
 from mpi_gd.commands.jobs import needs
 from mpi_gd.commands.setup import Setup
-from mpi_gd.config import Job, read_job
+from mpi_gd.config import Job, parse_job, read_job_text
 from mpi_gd.errors import FileError, JobError
 from mpi_gd.files import write_atomically
 from mpi_gd.report import warn
@@ -38,7 +38,7 @@ def find_saved(world: World, folder: RunFolder, setup: Setup) -> Checkpoint | No
 def _require_same_job(path: Path, job: Job) -> None:
     """Raise JobError if the run, which has no checkpoint, is another job's: it is not to go on."""
     try:
-        old = read_job(path)
+        old = parse_job(read_job_text(path), str(path))
     except (JobError, FileError):
         # Of another version, or the user's own doing; there is no state that would not fit.
         return

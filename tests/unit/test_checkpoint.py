@@ -179,6 +179,50 @@ def test_a_full_disk_is_said_once_and_tried_again(
     assert newest_of(tmp_path) == (4, [])
 
 
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("a defect")])
+def test_what_is_not_written_never_passes_for_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def failing(*_: Any) -> None:
+        raise error
+
+    warnings: list[str] = []
+    writer = Writer(tmp_path, 3, warnings.append)
+    with monkeypatch.context() as patch:
+        patch.setattr("mpi_gd.checkpoint.save", failing)
+        writer.put(example(1))
+        assert not writer.close()
+    assert len(warnings) == 1 and repr(error) in warnings[0]
+
+
+def test_an_old_one_that_cannot_be_removed_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, example(1), 1)
+    monkeypatch.setattr("pathlib.Path.unlink", full_disk)
+    writer = Writer(tmp_path, 1, pytest.fail)
+    writer.put(example(2))
+    assert writer.close()
+    assert newest_of(tmp_path) == (2, [])
+
+
+def test_a_bad_block_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for questions in (1, 2):
+        save(tmp_path, example(questions), 3)
+    read = Path.read_bytes
+
+    def bad(path: Path) -> bytes:
+        if path.name == "000000002.npz":
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr("mpi_gd.patient.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("pathlib.Path.read_bytes", bad)
+    questions, [warning] = newest_of(tmp_path)
+    assert questions == 1
+    assert "000000002.npz: cannot read: Input/output error (tried 5 times)" in warning
+
+
 def full_disk(*_: Any, **__: Any) -> None:
     """Fail as a full disk does."""
     raise OSError(errno.ENOSPC, "No space left on device")

@@ -103,7 +103,9 @@ def test_another_kind_hides_no_mistake() -> None:
     ],
 )
 def test_mistakes(override: str, expected: str) -> None:
-    assert _message(override).startswith(f"--set {override}: {expected}")
+    # On one line, whatever was given.
+    shown = override.replace("\n", "\\n").replace("\udcff", "\\udcff")
+    assert _message(override).startswith(f"--set {shown}: {expected}")
 
 
 def test_a_table_that_is_none_in_the_file() -> None:

@@ -48,6 +48,7 @@ NEIGHBOURS = {
     "config": {"data"},
     "evaluation": {"comm"},
     "model": {"archive", "files"},
+    "patient": {"launcher"},
     "penalties": {"errors"},
     "report": {"files"},
     "status": {"files"},

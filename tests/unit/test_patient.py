@@ -105,3 +105,17 @@ def test_a_file_that_stays_away_is_an_error_that_says_so(
     monkeypatch.setattr(Path, "stat", stale)
     with pytest.raises(FileError, match=r"d\.csv: .*stale file handle \(tried 5 times\)"):
         open_source(DataSpec(path="d.csv", target="b", format="csv"), tmp_path)
+
+
+def test_the_warning_names_the_rank(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    patiently("x", failing(1, errno.EIO))
+    monkeypatch.setenv("PMI_RANK", "3")
+    patiently("x", failing(1, errno.EIO))
+    assert capsys.readouterr().err.splitlines() == [
+        "mpi_gd: warning: x: input/output error; trying again",
+        "mpi_gd: warning: rank 3: x: input/output error; trying again",
+    ]

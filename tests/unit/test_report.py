@@ -255,3 +255,16 @@ def test_an_output_that_nobody_reads_falls_silent(tmp_path: Path) -> None:
     assert process.wait(60) == 7
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+def test_records_that_are_given_up_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "_MOST_WAITING", 5)
+    report = Report(tmp_path / "gone" / "m", "none", 0.0, 0.0)
+    for iteration in range(8):
+        report.step(record(iteration))
+    report.close(None)
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        f"mpi_gd: warning: {tmp_path}/gone/m: the records of 8 iterations could not be written"
+    ]

@@ -86,8 +86,9 @@ def test_alone_the_error_keeps_its_cause() -> None:
 
 
 def test_any_text_can_be_told() -> None:
-    results = outcome(2, {1: DataError("got 'é\udcff\n\"', expected ☃")})
-    assert same(results, DataError) == "rank 1: got 'é\udcff\n\"', expected ☃"
+    """What a terminal would obey, or could not print, is escaped."""
+    results = outcome(2, {1: DataError("got 'é\udcff\n\x1b[2J\"', expected ☃")})
+    assert same(results, DataError) == "rank 1: got 'é\\udcff\\n\\x1b[2J\"', expected ☃"
 
 
 def test_phases_follow_each_other() -> None:
