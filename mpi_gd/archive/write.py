@@ -36,19 +36,28 @@ def pack(arrays: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, obje
     Arrays are of bool, integer or float type (at most 8 bytes an item) and of any shape; metadata
     is JSON (NumPy scalars are taken as numbers). Raises ArchiveError for anything else.
     """
-    members = {f"{name}.npy": _npy_bytes(name, array) for name, array in arrays.items()}
-    members[METADATA] = _json_bytes(metadata)
+    members: dict[str, tuple[Any, ...]] = {
+        f"{name}.npy": _npy_parts(name, array) for name, array in arrays.items()
+    }
+    members[METADATA] = (_json_bytes(metadata),)
+    # One copy of the arrays, into this buffer: the training that saves its state runs meanwhile.
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
-            archive.writestr(_member(name, buffer.tell()), members[name])
+            member = _member(name, buffer.tell())
+            member.file_size = sum(len(part) for part in members[name])
+            with archive.open(member, "w") as file:
+                for part in members[name]:
+                    file.write(part)
         archive.comment = SEAL_TAG + bytes(DIGEST_LENGTH)
-    content = buffer.getbuffer()[:-DIGEST_LENGTH]
-    return b"".join((content, hashlib.sha256(content).hexdigest().encode("ascii")))
+    with buffer.getbuffer() as content:
+        digest = hashlib.sha256(content[:-DIGEST_LENGTH]).hexdigest()
+        content[-DIGEST_LENGTH:] = digest.encode("ascii")
+    return buffer.getvalue()
 
 
-def _npy_bytes(name: str, array: np.ndarray[Any, Any]) -> bytes:
-    """Return `array` as a little-endian, C-ordered .npy file of version 1.0."""
+def _npy_parts(name: str, array: np.ndarray[Any, Any]) -> tuple[bytes, np.ndarray[Any, Any]]:
+    """Return header and bytes of `array` as a little-endian, C-ordered .npy file of version 1.0."""
     if not NAME.fullmatch(name):
         raise ArchiveError(f"array name {name!r}: expected letters, digits, '_', '.' or '-'")
     array = np.asarray(array)
@@ -62,7 +71,8 @@ def _npy_bytes(name: str, array: np.ndarray[Any, Any]) -> bytes:
     header = f"{{'descr': '{array.dtype.str}', 'fortran_order': False, 'shape': {array.shape}, }}"
     padding = -(len(NPY_MAGIC) + 2 + len(header) + 1) % _ALIGNMENT
     line = header.encode("ascii") + b" " * padding + b"\n"
-    return b"".join((NPY_MAGIC, struct.pack("<H", len(line)), line, array.tobytes()))
+    head = b"".join((NPY_MAGIC, struct.pack("<H", len(line)), line))
+    return head, array.reshape(-1).view(np.uint8)
 
 
 def _json_bytes(metadata: Mapping[str, object]) -> bytes:

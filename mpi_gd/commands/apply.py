@@ -37,8 +37,8 @@ def load_data(
     spec = DataSpec()
     if "job" in model.metadata:
         spec = parse_job(str(model.metadata["job"]), "the model's job").data
-    # With .npy the target was the name of another file, which does not come with this one.
-    is_pair = isinstance(spec.target, str) and spec.target.endswith(".npy")
+    # With .npy the target is the name of another file, which does not come with this one.
+    is_pair = str(spec.target).endswith(".npy") or path.endswith(".npy")
     spec = dataclasses.replace(
         spec,
         path=path,

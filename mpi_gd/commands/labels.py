@@ -27,7 +27,7 @@ def require_numbers(world: World, data: Loaded) -> Floats:
     with world.phase("checking the target"):
         if data.y.dtype.kind == "U":
             raise DataError(
-                f"{data.source.locate(0)}: target {data.source.target_name!r}: got text, "
+                f"{data.source.locate_target(0)}: target {data.source.target_name!r}: got text, "
                 'expected numbers; use loss "logistic" for two labels, or name another target'
             )
         _require_finite(data)
@@ -68,14 +68,14 @@ def encode_labels(world: World, data: Loaded, labels: tuple[str, str]) -> Floats
                 wanted = wanted.astype(np.float64)
             except ValueError:
                 raise DataError(
-                    f"{data.source.locate(0)}: got numbers as labels, expected "
+                    f"{data.source.locate_target(0)}: got numbers as labels, expected "
                     f"{labels[0]!r} or {labels[1]!r}; use data with the same labels"
                 ) from None
         is_second = data.y == wanted[1]
         bad = np.flatnonzero(~is_second & (data.y != wanted[0]))
         if bad.size:
             raise DataError(
-                f"{data.source.locate(data.start + int(bad[0]))}: got the label "
+                f"{data.source.locate_target(data.start + int(bad[0]))}: got the label "
                 f"{_text(data.y[bad[0]])!r}, expected {labels[0]!r} or {labels[1]!r}; remove the "
                 "row or correct its label"
             )
@@ -87,7 +87,7 @@ def _require_finite(data: Loaded) -> None:
     bad = np.flatnonzero(~np.isfinite(data.y))
     if bad.size:
         raise DataError(
-            f"{data.source.locate(data.start + int(bad[0]))}: target "
+            f"{data.source.locate_target(data.start + int(bad[0]))}: target "
             f"{data.source.target_name!r}: got {data.y[bad[0]]}, expected a finite number; remove "
             "the row"
         )
@@ -112,8 +112,8 @@ def _require_two(data: Loaded, labels: list[str], first: dict[str, int]) -> None
     )
     shown = ", ".join(repr(label) for label in labels[:5]) + (", ..." if len(labels) > 5 else "")
     raise DataError(
-        f"{data.source.locate(first[odd])}: got the label {odd!r} in target {name!r}, expected "
-        f"{_EXPECTED}; the labels are {shown}; correct them, or use a loss for numbers"
+        f"{data.source.locate_target(first[odd])}: got the label {odd!r} in target {name!r}, "
+        f"expected {_EXPECTED}; the labels are {shown}; correct them, or use a loss for numbers"
     )
 
 

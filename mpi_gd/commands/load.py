@@ -36,6 +36,8 @@ class Loaded:
     """(n_rows,) float64 or text, as in the file."""
     columns: tuple[str, ...]
     """The names of X's columns."""
+    fingerprint: str
+    """What the file was when it was opened."""
 
     @property
     def tile_sizes(self) -> list[int]:
@@ -58,21 +60,27 @@ def load(
     the rows that nobody here has in memory are read.
     Raises on all ranks what one of them finds: FileError, DataError, JobError.
     """
-    source = kept.source if kept else _open(world, spec, base, labelled)
+    if kept:
+        source, fingerprint = kept.source, kept.fingerprint
+    else:
+        source, fingerprint = _open(world, spec, base, labelled)
     grid = RowGrid(source.n_samples, source.n_features, source.dtype.itemsize)
     first, last = grid.tiles_of(world.rank, world.size)
     start, stop = grid.rows_of(world.rank, world.size)
     with world.phase(f"reading {spec.path}"):
         x, y = _read(source, start, stop, kept)
-    return Loaded(source, grid, first, last, start, x, y, source.columns)
+    return Loaded(source, grid, first, last, start, x, y, source.columns, fingerprint)
 
 
-def _open(world: World, spec: DataSpec, base: Path, labelled: bool) -> Source:
-    """Open the file on all ranks, agree that it is the same, and count its rows; collective."""
+def _open(world: World, spec: DataSpec, base: Path, labelled: bool) -> tuple[Source, str]:
+    """Open the file on all ranks, agree that it is the same, and count its rows; collective.
+
+    Return also its fingerprint.
+    """
     with world.phase(f"opening {spec.path}"):
         source = open_source(spec, base, labelled=labelled)
-        print_of_data = source.fingerprint()
-    require_same(world, "the data", print_of_data)
+        fingerprint = source.fingerprint()
+    require_same(world, "the data", fingerprint)
     with world.phase(f"scanning {spec.path}"):
         survey = source.survey(world.rank, world.size)
     world.allreduce_sum(survey)
@@ -80,7 +88,7 @@ def _open(world: World, spec: DataSpec, base: Path, labelled: bool) -> Source:
         source.settle(survey)
         if source.n_samples == 0:
             raise DataError(f"{base / spec.path}: there are no rows; check how it was made")
-    return source
+    return source, fingerprint
 
 
 def _read(source: Source, start: int, stop: int, kept: Loaded | None) -> Block:

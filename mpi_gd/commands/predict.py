@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mpi_gd.comm import World
 from mpi_gd.commands.apply import load_data, load_shared_model, predictor
 from mpi_gd.commands.load import Loaded
-from mpi_gd.errors import DataError
+from mpi_gd.errors import DataError, JobError
 from mpi_gd.files import discard, publish, reserve, write_at
 from mpi_gd.model import Model
 from mpi_gd.options import PredictOptions
@@ -21,6 +21,9 @@ __all__ = ["run"]
 
 def run(world: World, options: PredictOptions) -> int:
     """Write a CSV file with a line a row, in the rows' order; collective. Return the exit code."""
+    with world.phase("predicting", by_root=True):
+        if world.is_root:
+            _require_other_file(options)
     model = load_shared_model(world, options.model)
     data = load_data(world, model, options.data, options.overrides, labelled=False)
     z = predictor(model, data)
@@ -33,6 +36,14 @@ def run(world: World, options: PredictOptions) -> int:
     if world.is_root:
         print(f"{data.grid.n_samples:,} predictions are in {options.out}")
     return 0
+
+
+def _require_other_file(options: PredictOptions) -> None:
+    """Raise JobError if the predictions would replace what they are made from."""
+    out = Path(options.out)
+    for path in (options.model, options.data):
+        if out.exists() and Path(path).exists() and out.samefile(path):
+            raise JobError(f"--out {out}: the predictions would replace {path}; give another file")
 
 
 def _require_finite(z: NDArray[np.float64], data: Loaded) -> None:

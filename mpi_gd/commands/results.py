@@ -56,7 +56,8 @@ def finish(
     seconds = time.monotonic() - report.began
     report.say(
         f"{ending[0].upper()}{ending[1:]}: objective {record.objective:.12g} after "
-        f"{record.iteration} iterations, {record.questions} gradients, {seconds:.3g} s"
+        f"{_counted(record.iteration, 'iteration')}, {_counted(record.questions, 'gradient')}, "
+        f"{seconds:.3g} s"
     )
     if model.classes and record.objective < _PERFECT:
         report.say(
@@ -120,6 +121,11 @@ def _test_data(world: World, setup: Setup, base: Path) -> tuple[Loaded, NDArray[
     if setup.classes:
         return data, encode_labels(world, data, setup.classes)
     return data, require_numbers(world, data)
+
+
+def _counted(number: int, what: str) -> str:
+    """Return a number of things."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _lasting(job: Job) -> Job:

@@ -15,6 +15,7 @@ from mpi_gd.commands.labels import encode_labels, find_labels, require_numbers
 from mpi_gd.commands.load import Loaded, load
 from mpi_gd.config import Job
 from mpi_gd.data.holdout import held_out
+from mpi_gd.errors import DataError
 from mpi_gd.objective import Objective, Rows, Scaling, find_scaling
 from mpi_gd.trainer import N_VOTES
 
@@ -34,11 +35,8 @@ class Setup:
     """(n_rows,): the rows that are held out."""
     scaling: Scaling
     objective: Objective
-
-    @property
-    def needs(self) -> dict[str, Any]:
-        """Return all that a checkpoint must share with the job that goes on from it, by name."""
-        return {"the data": self.data.source.fingerprint(), **needs(self.job)}
+    needs: dict[str, Any]
+    """What a checkpoint must share with the job that goes on from it, by name."""
 
     @property
     def summary(self) -> str:
@@ -91,4 +89,11 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         seed=job.seed,
         n_votes=N_VOTES,
     )
-    return Setup(job, data, classes, y, held, scaling, objective)
+    if fraction and round(scaling.weight) == data.grid.n_samples:
+        raise DataError(
+            f"data.test_fraction = {fraction} holds out none of the {data.grid.n_samples} rows; "
+            "set it higher, or to 0"
+        )
+    # Found once: a checkpoint is made while all wait, and the file may be gone by then.
+    shared = {"the data": data.fingerprint, **needs(job)}
+    return Setup(job, data, classes, y, held, scaling, objective, shared)

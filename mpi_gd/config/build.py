@@ -37,7 +37,7 @@ class Builder(Generic[T]):
         keys = keys_of(cls)
         for name, value in table.items():
             if name not in keys:
-                raise self._unknown(name, value, list(keys), path, kind)
+                raise self._unknown(name, value, [*keys, *(["kind"] if kind else [])], path, kind)
         values = {
             name: self._value(key, table.get(name), (*path, name))
             for name, key in keys.items()

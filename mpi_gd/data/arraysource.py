@@ -82,6 +82,10 @@ class ArraySource(Source):
         """Name the array and the row, counted from 0 as in NumPy."""
         return self._x.locate(row)
 
+    def locate_target(self, row: int) -> str:
+        """Name the target's array and the row."""
+        return (self._y or self._x).locate(row)
+
 
 def _check_features(x: StoredArray) -> None:
     """Raise DataError if X is not (n, d) numbers with n, d >= 1."""

@@ -140,9 +140,13 @@ def _cells_at(head: bytes, begin: int, path: Path, line: int, delimiter: str) ->
         )
     try:
         cells = cells_of(content.decode("utf-8"), delimiter)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: line {line}: not text in UTF-8 ({error}); save the file again"
+        ) from error
     except ValueError as error:
         raise DataError(
-            f"{path}: line {line}: not a line of CSV in UTF-8 ({error}); save the file again"
+            f"{path}: line {line}: {error}; a cell in quotes must end on the line where it begins"
         ) from error
     return cells
 
@@ -156,7 +160,8 @@ def _target(spec: DataSpec, path: Path, names: list[str], has_header: bool, labe
         if not -len(names) <= target < len(names):
             raise DataError(
                 f"{path}: data.target is {target}, expected the number of one of {len(names)} "
-                f"columns, 0 to {len(names) - 1}{_hint(names, spec.delimiter)}"
+                f"columns, 0 to {len(names) - 1} or -{len(names)} to -1"
+                f"{_hint(names, spec.delimiter)}"
             )
         return target % len(names)
     if has_header and target in names:

@@ -81,6 +81,10 @@ class Source(ABC):
     def locate(self, row: int) -> str:
         """Name the place of a global row, for messages."""
 
+    def locate_target(self, row: int) -> str:
+        """Name the place of a global row's target, which may be another file's."""
+        return self.locate(row)
+
     def check_range(self, start: int, stop: int) -> None:
         """Raise ValueError for rows that are not there: a mistake of the caller."""
         if not 0 <= start <= stop <= self.n_samples:

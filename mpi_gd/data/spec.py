@@ -54,6 +54,9 @@ class DataSpec:
     on the original scale."""
 
     def __post_init__(self) -> None:
+        if self.delimiter == "\\t":
+            # As a shell passes it on.
+            object.__setattr__(self, "delimiter", "\t")
         if not 0 <= self.test_fraction < 1:
             raise ValueError(f"test_fraction must be in [0, 1), got {self.test_fraction}")
         if self.test and self.test_fraction:

@@ -97,7 +97,8 @@ def find_scaling(
             _require_finite(rows, columns, locate)
         j = int(np.argmin(np.isfinite(mean) & np.isfinite(variance)))
         raise DataError(
-            f"column {columns[j]!r}: its squares are too large to add; divide the column by 1e100"
+            f"column {columns[j]!r}: its squares are too large to add; divide the column by so "
+            "much that its numbers are below 1e140"
         )
     deviation = np.sqrt(variance)
     is_constant = deviation <= _CONSTANT * np.abs(mean)
@@ -129,7 +130,8 @@ def _require_constant(
         k = int(varies[0])
         raise DataError(
             f"column {columns[suspects[k]]!r}: its numbers, from {low[k]:g} to {high[k]:g}, differ "
-            "by so little that their squares vanish; multiply the column by 1e100"
+            "by so little that their squares vanish; multiply the column by so much that they are "
+            "above 1e-140"
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mpi_gd.comm import SerialWorld
 from mpi_gd.commands import folder, predict, train
-from mpi_gd.errors import DataError
+from mpi_gd.errors import DataError, JobError
 from mpi_gd.options import PredictOptions, TrainOptions
 
 N = 200
@@ -80,3 +80,17 @@ def test_a_column_that_is_missing_is_an_error(rows: np.ndarray) -> None:
     write("odd.csv", ["a", "b", "d"], [*rows.T])
     with pytest.raises(DataError, match="'d' where the training had 'c'"):
         predictions("named", "odd.csv")
+
+
+@pytest.mark.parametrize("out", ["named.csv", "run-named/model.npz", "./named.csv"])
+def test_predictions_never_replace_what_they_are_made_from(rows: np.ndarray, out: str) -> None:
+    before = Path(out).read_bytes()
+    options = PredictOptions(model="run-named/model.npz", data="named.csv", out=out)
+    with pytest.raises(JobError, match="would replace"):
+        predict.run(SerialWorld(), options)
+    assert Path(out).read_bytes() == before
+
+
+def test_arrays_are_predicted_by_a_model_of_a_table(rows: np.ndarray) -> None:
+    np.save("x.npy", rows)
+    assert predictions("named", "x.npy") == predictions("named", "named.csv")
