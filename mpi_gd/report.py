@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from mpi_gd.errors import FileError
 from mpi_gd.files import write_atomically
+from mpi_gd.patient import patiently
 
 __all__ = ["Progress", "Report", "choose_progress", "keep_metrics", "warn"]
 
@@ -182,11 +183,15 @@ def keep_metrics(path: Path, iteration: int, last: dict[str, Any] | None = None)
     """Drop the records after `iteration` that a killed program has left behind.
 
     Add `last`, that of `iteration`, if the program was killed before it could write it. Where the
-    file cannot be written that is said, and no more.
+    file cannot be read or written that is said, and no more.
     """
     kept, newest = [], -1
-    lines = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    for line in lines.splitlines():
+    try:
+        data = patiently(path, path.read_bytes) if path.exists() else b""
+    except OSError as error:
+        warn(f"{path}: cannot read: {(error.strerror or str(error)).lower()}; the training goes on")
+        return
+    for line in data.decode("utf-8", "replace").splitlines():
         try:
             number = int(json.loads(line)["iteration"])
         except (ValueError, KeyError, TypeError):

@@ -268,3 +268,11 @@ def test_records_that_are_given_up_are_counted(
     assert capsys.readouterr().err.splitlines()[1:] == [
         f"mpi_gd: warning: {tmp_path}/gone/m: the records of 8 iterations could not be written"
     ]
+
+
+def test_a_history_that_cannot_be_read_ends_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m").mkdir()
+    keep_metrics(tmp_path / "m", 5)
+    assert "m: cannot read: is a directory; the training goes on" in capsys.readouterr().err
