@@ -135,8 +135,15 @@ MID_LOOP = """
 """
 
 
-@pytest.mark.parametrize("ranks", ["{2}", "{0}", "{0, 1, 2, 3}"])
-@pytest.mark.parametrize("error", ["RuntimeError('boom')", "ValueError('boom')"])
+@pytest.mark.parametrize(
+    ("ranks", "error"),
+    [
+        ("{2}", "RuntimeError('boom')"),
+        ("{0}", "RuntimeError('boom')"),
+        ("{0, 1, 2, 3}", "RuntimeError('boom')"),
+        ("{1}", "ValueError('boom')"),
+    ],
+)
 def test_an_exception_in_mid_loop(
     ranks: str, error: str, workplace: Any, launch: Callable[..., Completed]
 ) -> None:
