@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["aligned_empty", "cut_rows", "narrow", "storage_type"]
+from mpi_gd.errors import DataError
+
+__all__ = ["aligned_empty", "cut_rows", "first_bad_text", "narrow", "storage_type"]
 
 # A cache line: what BLAS kernels and the reproducible sum want the first element to start at.
 _ALIGNMENT = 64
 # Conversions work on pieces of this size, so that they need no second block.
 _PIECE_BYTES = 1 << 22
+# Less is not worth asking for.
+_MUCH_BYTES = 1 << 30
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return uninitialized C-contiguous memory that starts at a multiple of 64 bytes."""
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    memory = np.empty(size + _ALIGNMENT, dtype=np.uint8)
+    """Return uninitialized C-contiguous memory that starts at a multiple of 64 bytes.
+
+    Raises DataError if there is not so much.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    try:
+        if size > _MUCH_BYTES:
+            _require_memory(size)
+        memory = np.empty(size + _ALIGNMENT, dtype=np.uint8)
+    # NumPy's ValueError: more than can be addressed.
+    except (MemoryError, ValueError) as error:
+        raise DataError(
+            f"one rank's rows, {shape[0]} of them, need {size / 2**30:.1f} GiB of memory, more "
+            'than is free; use more ranks on more nodes, or dtype = "float32"'
+        ) from error
     first = -memory.ctypes.data % _ALIGNMENT
     return memory[first : first + size].view(dtype).reshape(shape)
+
+
+def _require_memory(size: int) -> None:
+    """Raise MemoryError if Linux knows that `size` bytes are not there; it kills who uses them."""
+    with contextlib.suppress(OSError):
+        pairs = [line.split() for line in Path("/proc/meminfo").read_text().splitlines()]
+        free = {pair[0]: int(pair[1]) << 10 for pair in pairs}
+        if size > free.get("MemAvailable:", size) + free.get("SwapFree:", 0):
+            raise MemoryError
 
 
 def cut_rows(start: int, stop: int, row_bytes: int) -> Iterator[tuple[int, int]]:
@@ -54,3 +83,12 @@ def storage_type(wanted: str, found: np.dtype[Any]) -> np.dtype[Any]:
         return np.dtype(wanted)
     own = found.newbyteorder("=")
     return own if own in (np.dtype(np.float64), np.dtype(np.float32)) else np.dtype(np.float64)
+
+
+def first_bad_text(texts: NDArray[Any]) -> int | None:
+    """Return the first of the texts (n,) with a code that no character has, or a surrogate's."""
+    codes = texts.view(np.uint32).reshape(len(texts), texts.dtype.itemsize // 4)
+    # Python refuses to make a text of codes beyond the last; half a pair cannot be written.
+    bad = (codes > sys.maxunicode) | ((codes & 0xFFFFF800) == 0xD800)
+    rows = np.flatnonzero(bad.any(axis=1))
+    return int(rows[0]) if rows.size else None

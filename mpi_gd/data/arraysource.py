@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_gd.data.arrays import storage_type
+from mpi_gd.data.arrays import first_bad_text, storage_type
 from mpi_gd.data.names import default_names, digest_of_names
 from mpi_gd.data.probe import sample_digest
 from mpi_gd.data.source import Block, Source, Target
@@ -15,6 +15,9 @@ from mpi_gd.data.stored import StoredArray
 from mpi_gd.errors import DataError
 
 __all__ = ["ArraySource"]
+
+# The coefficients, and a name for each, are on every rank.
+_MOST_FEATURES = 1 << 24
 
 
 class ArraySource(Source):
@@ -54,7 +57,15 @@ class ArraySource(Source):
             # The target is small: a copy of it is safe from what happens to the file.
             return np.array(numbers).reshape(-1)
         texts = np.array(self._y.rows(start, stop, found.newbyteorder("="))).reshape(-1)
-        return texts if found.kind == "U" else self._decoded(texts, start)
+        if found.kind == "S":
+            return self._decoded(texts, start)
+        bad = first_bad_text(texts)
+        if bad is not None:
+            raise DataError(
+                f"{self._y.locate(start + bad)}: a text has a character that is none in Unicode; "
+                "save the array again"
+            )
+        return texts
 
     def _decoded(self, texts: NDArray[Any], start: int) -> Target:
         """Decode byte strings; raises DataError for what is not UTF-8."""
@@ -98,6 +109,11 @@ def _check_features(x: StoredArray) -> None:
     if 0 in shape:
         what = "rows" if shape[0] == 0 else "features"
         raise DataError(f"{x.where}: got the shape {shape}: no {what}; expected at least one")
+    if shape[1] > _MOST_FEATURES:
+        raise DataError(
+            f"{x.where}: got {shape[1]} features, expected at most {_MOST_FEATURES}; if rows and "
+            "features are the other way round, save X.T"
+        )
 
 
 def _check_target(y: StoredArray, x: StoredArray) -> None:

@@ -11,6 +11,8 @@ from mpi_gd.errors import DataError
 __all__ = ["check_names", "default_names", "digest_of_names", "suggest"]
 
 _SHOWN = 12
+# More is no name, and would be in the model and in each message.
+_MOST_CHARACTERS = 1000
 
 
 def default_names(n_features: int) -> tuple[str, ...]:
@@ -19,12 +21,17 @@ def default_names(n_features: int) -> tuple[str, ...]:
 
 
 def check_names(names: Sequence[str], where: str, remedy: str) -> None:
-    """Raise DataError, beginning with `where`, if a column's name is blank or comes twice."""
+    """Raise DataError, beginning with `where`, if a name is blank, endless, or comes twice."""
     seen: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
         if not name:
             raise DataError(
                 f"{where}: column {number} of {len(names)} has no name, expected one; {remedy}"
+            )
+        if len(name) > _MOST_CHARACTERS:
+            raise DataError(
+                f"{where}: column {number} of {len(names)} has a name of {len(name)} characters, "
+                f"expected at most {_MOST_CHARACTERS}; {remedy}"
             )
         if name in seen:
             raise DataError(

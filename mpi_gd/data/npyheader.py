@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
+import struct
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -13,10 +17,16 @@ from mpi_gd.errors import DataError
 
 __all__ = ["ArrayHeader", "read_header"]
 
+# Reader and form of the length that stands before the header.
 _READERS = {
-    (1, 0): npy_format.read_array_header_1_0,
-    (2, 0): npy_format.read_array_header_2_0,
+    (1, 0): (npy_format.read_array_header_1_0, struct.Struct("<H")),
+    (2, 0): (npy_format.read_array_header_2_0, struct.Struct("<I")),
 }
+# What NumPy parses too; the header of an array of numbers has about a hundred bytes.
+_MOST_HEADER_BYTES = 10_000
+# NumPy's own limit.
+_MOST_DIMENSIONS = 64
+_MOST_ITEMS = 1 << 63
 
 
 @dataclass(frozen=True)
@@ -55,17 +65,42 @@ def read_header(file: IO[bytes], where: str, size: int) -> ArrayHeader:
                 f"{where}: got a .npy array of version {version[0]}.{version[1]}, expected 1.0 or "
                 "2.0; save it again with numpy.save, as an array of numbers"
             )
-        shape, fortran_order, dtype = _READERS[version](file)
+        shape, fortran_order, dtype = _parse(file, *_READERS[version])
     except DataError:
         raise
     # EOFError, struct.error, SyntaxError, ... : what NumPy's reader raises on damaged headers.
     except Exception as error:
         raise DataError(
-            f"{where}: not a readable .npy array ({error}); save it again with numpy.save"
+            f"{where}: not a readable .npy array ({error!s:.200}); save it again with numpy.save"
         ) from error
+    _check_shape(shape, where)
     header = ArrayHeader(tuple(shape), bool(fortran_order), dtype, file.tell() - start)
     _check(header, where, size)
     return header
+
+
+def _parse(file: IO[bytes], reader: Callable[[IO[bytes]], Any], form: struct.Struct) -> Any:
+    """Return shape, order and type; read no more than a header may have, whatever it claims."""
+    length = file.read(form.size)
+    (claimed,) = form.unpack(length)
+    if claimed > _MOST_HEADER_BYTES:
+        raise ValueError(f"its header claims {claimed} bytes")
+    with warnings.catch_warnings():
+        # Python's, about the odd header text that is evaluated as a literal.
+        warnings.simplefilter("ignore")
+        return reader(io.BytesIO(length + file.read(claimed)))
+
+
+def _check_shape(shape: tuple[int, ...], where: str) -> None:
+    """Raise DataError for a shape that no array has: its numbers may be too long to print."""
+    if len(shape) > _MOST_DIMENSIONS:
+        raise DataError(f"{where}: the header announces {len(shape)} dimensions; save it again")
+    if not all(type(length) is int and 0 <= length < _MOST_ITEMS for length in shape):
+        shown = ", ".join(
+            f"{length}" if abs(length) < _MOST_ITEMS else "a number of more than 63 bits"
+            for length in shape
+        )
+        raise DataError(f"{where}: the header announces the shape ({shown}); save it again")
 
 
 def _check(header: ArrayHeader, where: str, size: int) -> None:
@@ -79,8 +114,8 @@ def _check(header: ArrayHeader, where: str, size: int) -> None:
     if dtype.kind not in "biufUS":
         what = "records" if dtype.names else str(dtype)
         raise DataError(f"{where}: got an array of {what}, expected numbers; convert it first")
-    if any(length < 0 for length in header.shape):
-        raise DataError(f"{where}: the header announces the shape {header.shape}; save it again")
+    if dtype.itemsize == 0:
+        raise DataError(f"{where}: got texts of no characters ({dtype}), expected some; save again")
     expected = header.length + header.data_bytes
     if size < expected:
         raise DataError(
