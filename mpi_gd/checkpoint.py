@@ -238,7 +238,7 @@ def with_arrays(state: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     values: dict[str, Any] = {}
     for field in dataclasses.fields(state):
         old, new = getattr(state, field.name), arrays.get(field.name)
-        if new is None or new.shape != np.shape(old):
+        if new is None or new.shape != np.shape(old) or new.dtype != np.asarray(old).dtype:
             raise JobError(f"the checkpoint does not fit this version of mpi_gd ({field.name})")
         values[field.name] = new.copy() if isinstance(old, np.ndarray) else type(old)(new.item())
     return type(state)(**values)

@@ -12,7 +12,7 @@ import stat
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
@@ -152,12 +152,28 @@ def _parse_npy(name: str, content: bytes) -> np.ndarray[Any, Any]:
 
 
 def _parse_metadata(content: bytes) -> dict[str, Any]:
-    """Return the JSON object; raises ValueError for what is not JSON, NaN and Infinity included."""
+    """Return the JSON object; raises ValueError for what is not JSON, NaN and Infinity included.
+
+    A number that is none of int64 and float64 is refused too: who uses it would overflow.
+    """
 
     def refuse(text: str) -> None:
         raise ArchiveError(f"{METADATA} holds {text}, which is not JSON")
 
-    metadata = json.loads(content.decode("ascii"), parse_constant=refuse)
+    def number(text: str) -> float:
+        value = float(text)
+        return value if math.isfinite(value) else too_large(text)
+
+    def integer(text: str) -> int:
+        value = int(text)
+        return value if value.bit_length() < 64 else too_large(text)
+
+    def too_large(text: str) -> NoReturn:
+        raise ArchiveError(f"{METADATA} holds a number that is too large, {text:.60}")
+
+    metadata = json.loads(
+        content.decode("ascii"), parse_constant=refuse, parse_float=number, parse_int=integer
+    )
     if not isinstance(metadata, dict):
         raise ArchiveError(f"{METADATA} holds a {type(metadata).__name__}; expected an object")
     return metadata

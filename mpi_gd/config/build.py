@@ -17,6 +17,8 @@ __all__ = ["Builder"]
 
 T = TypeVar("T")
 
+_SHOWN = 60
+
 
 class Builder(Generic[T]):
     """Builds an instance of `cls` from a document that came from `text` and overrides."""
@@ -96,7 +98,8 @@ class Builder(Generic[T]):
         advice = f"it belongs {advice}" if homes else suggest(name, known)
         what = "table" if isinstance(value, dict) else "key"
         here = _place(".".join(path), kind)
-        return self._error((*path, name), f"unknown {what} {name!r} {here}; {advice}")
+        shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+        return self._error((*path, name), f"unknown {what} {shown!r} {here}; {advice}")
 
     def _refused(self, message: str, keys: dict[str, Key], path: Path) -> JobError:
         """Add the place to a dataclass's own message, which begins with a field's name."""

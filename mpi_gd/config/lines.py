@@ -27,10 +27,22 @@ _REMEDIES = {
     "Expected newline": 'write one key = value a line, text in "quotes"',
 }
 _SHOWN = 60
+_MOST_DOTS = 200
+# Keys stand two deep in a job.
+_MOST_KEYS = 4
+# Characters that are parsed at most to find the line of a mistake.
+_MOST_PARSED = 1 << 20
 
 
 def load(text: str, name: str) -> dict[str, Any]:
     """Parse a TOML document; raises JobError that begins with the name and the line."""
+    for number, line in enumerate(_split(text), start=1):
+        # The time that the standard parser takes grows with their square.
+        if line.count(".") > _MOST_DOTS:
+            raise JobError(
+                f"{name}:{number}: got {line.count('.')} dots in a line, expected a key as in "
+                "solver.step"
+            )
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -58,7 +70,8 @@ def line_numbers(text: str) -> dict[Path, int]:
     """Return the line, counted from 1, in which each key and table of a TOML document begins.
 
     The document is parsed again statement by statement: a statement is the fewest lines that are
-    TOML by themselves, for a string or list that goes on is not.
+    TOML by themselves, for a string or list that goes on is not. After one of very many lines no
+    more are found.
     """
     found: dict[Path, int] = {}
     table: Path = ()
@@ -77,11 +90,15 @@ def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """Yield each statement of a TOML document: its first line's number, its text, parsed."""
     first = 1
     pending = ""
+    left = _MOST_PARSED
     for number, line in enumerate(_split(text), start=1):
         pending += line + "\n"
+        left -= len(pending)
+        if left < 0:
+            return
         try:
             parsed = tomllib.loads(pending)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         yield first, pending, parsed
         first = number + 1
@@ -94,7 +111,9 @@ def _split(text: str) -> list[str]:
 
 
 def _paths(statement: Any, above: Path = ()) -> Iterator[Path]:
-    """Yield the path of each key in nested tables, outer ones first."""
+    """Yield the path of each key in nested tables, outer ones first, of no more than a few keys."""
+    if len(above) == _MOST_KEYS:
+        return
     if isinstance(statement, list):
         statement = statement[-1] if statement else None
     if isinstance(statement, dict):

@@ -71,15 +71,18 @@ def apply_overrides(
         # What is no table is reported when the job is built, with its line.
         if isinstance(table, dict):
             if name == "kind" and tables and (key := keys.get(tables[0])) and key.kinds:
-                _change_kind(table, key, str(override.value))
+                _change_kind(table, key, override.value)
             table[name] = override
 
 
-def _change_kind(table: dict[str, Any], key: Key, kind: str) -> None:
+def _change_kind(table: dict[str, Any], key: Key, kind: object) -> None:
     """Remove the keys of the table's kind that the new one does not have."""
     kinds = key.kinds or {}
-    old = kinds.get(str(table.get("kind", key.kind)))
-    new = kinds.get(kind)
+    before = table.get("kind", key.kind)
+    old, new = (
+        kinds.get(name) if isinstance(name, str) else None
+        for name in (before.value if isinstance(before, Override) else before, kind)
+    )
     if old and new:
         for name in keys_of(old).keys() - keys_of(new).keys():
             table.pop(name, None)

@@ -116,6 +116,8 @@ def _remedy(value: object, hints: tuple[Any, ...]) -> str:
 
 def _is_quoted(text: str, hints: tuple[Any, ...]) -> bool:
     """Tell whether the text without its quotes would be what is expected."""
+    if len(text) > _SHOWN:
+        return False
     found = toml_value(text)
     return type(found) in hints or (type(found) is int and float in hints)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ _TAIL_BYTES = 1 << 16
 # What programs write where there is no value, in lower case.
 _MISSING = ("na", "n/a", "nan", "-nan", "null", "?")
 _OTHER_DELIMITERS = ";\t|, "
+_COLUMN_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,13 @@ class Layout:
         """Return the features' columns."""
         others = (self.target, self.skipped)
         return [column for column in range(self.n_columns) if column not in others]
+
+    def most_rows(self, n_bytes: int) -> int:
+        """Return how many rows so many bytes can hold: a cell has a character and a delimiter.
+
+        Only the one that is not read may be empty, and the last line may lack its end.
+        """
+        return (n_bytes + 1) // (2 * self.n_columns - (self.skipped >= 0))
 
     def name_of(self, column: int) -> str:
         """Return the name of any column, for messages."""
@@ -133,6 +142,11 @@ def _cells_at(head: bytes, begin: int, path: Path, line: int, delimiter: str) ->
             )
         stop = len(head)
     content = head[begin:stop].rstrip(b"\r")
+    if b"\0" in content:
+        raise DataError(
+            f"{path}: line {line} has a NUL character in it, expected text in UTF-8; if it is in "
+            "UTF-16, convert it: iconv -f UTF-16 -t UTF-8"
+        )
     if b"\r" in content:
         raise DataError(
             f"{path}: line {line} has a carriage return (\\r) in it, expected \\n or \\r\\n at the "
@@ -154,7 +168,7 @@ def _cells_at(head: bytes, begin: int, path: Path, line: int, delimiter: str) ->
 def _target(spec: DataSpec, path: Path, names: list[str], has_header: bool, labelled: bool) -> int:
     """Return the target's column, -1 if there is none and none is needed."""
     target = spec.target
-    if isinstance(target, str) and target.lstrip("-").isdigit() and target not in names:
+    if isinstance(target, str) and _COLUMN_NUMBER.fullmatch(target) and target not in names:
         target = int(target)
     if isinstance(target, int):
         if not -len(names) <= target < len(names):

@@ -28,6 +28,8 @@ _LEAST_CHUNK = 1 << 22
 _MOST_CHUNKS = 1 << 14
 # Text that is read and parsed at a time.
 _PIECE_BYTES = 1 << 22
+# The first two lines must be within half of it.
+_LONGEST_LINE = 1 << 23
 
 
 class CsvSource(Source):
@@ -82,13 +84,15 @@ class CsvSource(Source):
     def read(self, start: int, stop: int) -> Block:
         """Parse the rows [start, stop), a few MiB at a time."""
         self.check_range(start, stop)
-        x = aligned_empty((stop - start, self.n_features), self.dtype)
         targets: list[NDArray[Any]] = []
         parser = self._parser or fast_parser()
         with open_same(self._layout.path, self._layout.stamp) as file:
+            begin, end = self._offset(file, start), self._offset(file, stop)
+            # With fewer bytes than they need, a row is refused below: those after it need no room.
+            room = min(stop - start, self._layout.most_rows(end - begin))
+            x = aligned_empty((room, self.n_features), self.dtype)
             row = start
-            for piece in self._lines(file, start, stop):
-                n_rows = piece.count(b"\n") + (not piece.endswith(b"\n"))
+            for piece, n_rows in self._lines(file, begin, end, start):
                 features, target = parse(piece, self._layout, row, n_rows, parser)
                 self._store(features, x[row - start : row - start + n_rows], row)
                 if target is not None:
@@ -125,20 +129,26 @@ class CsvSource(Source):
             return np.empty(0, dtype="U1" if self._layout.target_is_text else np.float64)
         return np.concatenate(targets)
 
-    def _lines(self, file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
-        """Yield whole lines, several at a time: those of the rows [start, stop)."""
-        if start == stop:
-            return
+    def _lines(self, file: BinaryIO, begin: int, end: int, row: int) -> Iterator[tuple[bytes, int]]:
+        """Yield whole lines, several at a time, and how many, of [begin, end); `row` is there."""
         rest = b""
-        for piece in _pieces(file, self._offset(file, start), self._offset(file, stop)):
+        for piece in _pieces(file, begin, end):
             cut = piece.rfind(b"\n") + 1
+            first = len(rest) + (piece.find(b"\n") if cut else len(piece))
+            if first > _LONGEST_LINE:
+                raise DataError(
+                    f"{self.locate(row)}: longer than {_LONGEST_LINE >> 20} MiB, expected a line "
+                    "of a table; is the end of a line missing?"
+                )
             if cut:
-                yield rest + piece[:cut]
+                n_rows = piece.count(b"\n")
+                yield rest + piece[:cut], n_rows
+                row += n_rows
                 rest = piece[cut:]
             else:
                 rest += piece
         if rest:
-            yield rest
+            yield rest, 1
 
     def _offset(self, file: BinaryIO, row: int) -> int:
         """Return the byte at which a row begins; the end of all rows for one past the last."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 from typing import BinaryIO
-from zipfile import ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
+from mpi_gd.data.arrays import first_bad_text
 from mpi_gd.data.arraysource import ArraySource
 from mpi_gd.data.names import check_names, suggest
 from mpi_gd.data.npyheader import read_header
@@ -26,6 +27,10 @@ _NAMES = "columns"
 # Local header of a zip's member: 26 bytes, then the lengths of its name and its extra field.
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ENCRYPTED = 1
+# zlib packs at most 1032 bytes into one: what claims more is damaged, or made to fill the memory.
+_MOST_PACKED = 1032
+# Four bytes a character.
+_MOST_NAME_BYTES = 4000
 
 
 class NpzSource(ArraySource):
@@ -68,7 +73,14 @@ class _Members:
             ZipFile(file) as archive,
         ):
             infos = archive.infolist()
-        self._infos = {info.filename.removesuffix(".npy"): info for info in infos}
+        self._infos: dict[str, ZipInfo] = {}
+        for info in infos:
+            name = info.filename.removesuffix(".npy")
+            if name in self._infos:
+                raise DataError(
+                    f"{path}: two arrays are called {name!r:.60}; save it again with numpy.savez"
+                )
+            self._infos[name] = info
         self.names = tuple(self._infos)
 
     def array(self, name: str, key: str) -> StoredArray:
@@ -82,6 +94,7 @@ class _Members:
         where = f"{self._path}: array {name!r}"
         if info.flag_bits & _ENCRYPTED:
             raise DataError(f"{where}: it is encrypted; save it without a password")
+        self._check(info, where)
         with open_same(self._path, self._stamp) as file, explained(where, self._path):
             if info.compress_type != ZIP_STORED:
                 with ZipFile(file) as archive, archive.open(info) as packed:
@@ -95,6 +108,21 @@ class _Members:
         offset = begin + header.length
         return MappedArray(self._path, self._stamp, header, where, offset=offset)
 
+    def _check(self, info: ZipInfo, where: str) -> None:
+        """Raise DataError for a member that NumPy does not write, or that claims too much."""
+        if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+            raise DataError(
+                f"{where}: it is compressed in a way that NumPy does not use; save it again with "
+                "numpy.savez_compressed"
+            )
+        most = 1 if info.compress_type == ZIP_STORED else _MOST_PACKED
+        packed = info.compress_size
+        if info.file_size > packed * most or info.header_offset + packed > self._stamp.size:
+            raise DataError(
+                f"{where}: the archive is damaged: its table claims {info.file_size} bytes, too "
+                f"many for {packed} in the file; copy it again, or save it again with numpy.savez"
+            )
+
     def names_of_columns(self, shape: tuple[int, ...]) -> tuple[str, ...]:
         """Return the names of the features; raises DataError if they do not fit X's `shape`."""
         names = self.array(_NAMES, "features")
@@ -104,7 +132,11 @@ class _Members:
                 f"{names.where}: got the shape {found.shape} of {found.dtype}, expected "
                 f"{shape[1:]} of text: a name for each feature"
             )
+        if found.dtype.itemsize > _MOST_NAME_BYTES:
+            raise DataError(f"{names.where}: got {found.dtype}, expected shorter names")
         values = names.rows(0, found.shape[0], np.dtype(found.dtype.newbyteorder("=")))
+        if first_bad_text(values) is not None:
+            raise DataError(f"{names.where}: a character is none in Unicode; save it again")
         columns = tuple(str(name).strip() for name in values)
         check_names(columns, names.where, "name each feature once")
         return columns

@@ -112,10 +112,15 @@ def _loss_from(document: object) -> Loss:
 
 
 def _texts(name: str, value: object) -> tuple[str, ...]:
-    """Return a list of texts as a tuple. Raises ModelError."""
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+    """Return a list of texts, which can be written, as a tuple. Raises ModelError."""
+    if not isinstance(value, list) or not all(map(_is_text, value)):
         raise ModelError(f"{name}: got {value!r:.60}, expected text")
     return tuple(value)
+
+
+def _is_text(value: object) -> bool:
+    """Tell whether a value is a text without halves of characters, which UTF-8 does not have."""
+    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def _pair(value: object) -> tuple[str, str] | None:
