@@ -41,7 +41,8 @@ class Record:
     """Rows read by all ranks, each as often as it was, since the start or the resume."""
     objective: float
     gradient_norm: float
-    """Largest component of the gradient in the solver's coordinates."""
+    """Largest component of the gradient in the solver's coordinates; where the penalty has kinks,
+    of the smallest subgradient."""
     criterion: float
     """The same divided by the root mean square of dloss/dz: what `stop.tol` is compared with."""
     step: float
@@ -188,12 +189,12 @@ class _Spent:
     def record(self, step: Step, iteration: int, questions: int) -> Record:
         """Return the iteration's record, and begin the next one."""
         compute = np.asarray(self._compute)
-        norm = float(np.maximum.reduce(np.abs(step.answer.gradient)))
+        norm = step.norm
         record = Record(
             iteration=iteration,
             questions=questions,
             rows=self._rows,
-            objective=step.answer.value,
+            objective=step.value,
             gradient_norm=norm,
             criterion=norm / step.answer.residual if step.answer.residual else norm,
             step=step.step_size,

@@ -5,7 +5,16 @@ from mpi_gd.solvers.gd import GradientDescent
 from mpi_gd.solvers.lbfgs import Lbfgs
 from mpi_gd.solvers.nesterov import Nesterov
 from mpi_gd.solvers.sgd import Sgd
-from mpi_gd.solvers.solver import Answer, Batch, Problem, Question, Solver, State, Step
+from mpi_gd.solvers.solver import (
+    Answer,
+    Batch,
+    Problem,
+    Question,
+    Rest,
+    Solver,
+    State,
+    Step,
+)
 
 __all__ = [
     "SOLVERS",
@@ -17,6 +26,7 @@ __all__ = [
     "Nesterov",
     "Problem",
     "Question",
+    "Rest",
     "Sgd",
     "Solver",
     "State",

@@ -9,8 +9,12 @@ so that all ranks hear the same and ask the same next question:
         if step is not None and enough(step): break
 
 All that a solver remembers stands in its state: a dataclass of arrays and numbers, which is what a
-checkpoint holds. Points u are (n_params,) float64, the intercept last, in coordinates in which
-the columns have about the same scale.
+checkpoint holds. Points u are (n_params,) float64, coefficients first, as (n_features, n_outputs)
+row by row, then the intercepts, in coordinates in which the columns have about the same scale.
+
+What is minimized is F(u) = smooth(u) + rest(u). Answers are about the smooth part: the loss, and a
+penalty that has derivatives. The rest, of a penalty with kinks or bounds, has a proximal map; it is
+known to the solver without a question.
 """
 
 from __future__ import annotations
@@ -19,16 +23,43 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.errors import Diverged
 
-__all__ = ["Answer", "Batch", "Floats", "Problem", "Question", "Solver", "State", "Step"]
+__all__ = [
+    "Answer",
+    "Batch",
+    "Floats",
+    "Problem",
+    "Question",
+    "Rest",
+    "Solver",
+    "State",
+    "Step",
+    "diverged",
+]
 
 Floats = NDArray[np.float64]
+
+
+class Rest(Protocol):
+    """The part of the objective that has no derivative everywhere; u is (n_params,)."""
+
+    blocks: tuple[NDArray[np.int64], ...] | None
+    """The coordinates that the proximal map couples, block by block; None if it couples none."""
+
+    def value(self, u: Floats) -> float:
+        """Return rest(u); infinite out of bounds."""
+
+    def prox(self, v: Floats, step: float | Floats) -> Floats:
+        """Return argmin_u |u - v|^2 / (2 step) + rest(u); `step` may be (n_params,)."""
+
+    def residual(self, u: Floats, gradient: Floats) -> Floats:
+        """Return the smallest element of gradient + subdifferential of rest at u (n_params,)."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +70,17 @@ class Problem:
     mean_curvature: float
     """About the mean of the Hessian's eigenvalues: the scale of a first step."""
     max_curvature: float
-    """An upper bound of the Hessian's eigenvalues anywhere; often several times too large."""
+    """An upper bound of the Hessian's eigenvalues anywhere, often several times too large; or
+    infinite."""
     n_batches: Callable[[int], int]
     """How many batches of a given size make one epoch."""
+    rest: Rest | None = None
+    """None where the objective is smooth, or has the kinks of its loss alone."""
+    has_kinks: bool = False
+    """Whether the loss has no derivative in places: solvers ask for it smoothed, less and less."""
+    kink_error: float = 0.0
+    """The smoothed loss is off by at most this times the smoothing width."""
+    n_outputs: int = 1
 
 
 @dataclass(frozen=True)
@@ -54,19 +93,27 @@ class Batch:
 
 @dataclass(frozen=True)
 class Question:
-    """Ask for the objective's value and gradient at u, over all rows or over a batch."""
+    """Ask for the smooth part's value and gradient at u, over all rows or over a batch."""
 
     u: Floats
     batch: Batch | None = None
+    hessian: bool = False
+    """Whether to ask for the Hessian too."""
+    smoothing: float = 0.0
+    """Width in z within which a loss's kinks are rounded off; 0: the loss itself, whose gradient is
+    then one of the subgradients."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The objective F(u), its gradient (n_params,), and the root mean square of dloss/dz."""
+    """The smooth part's value, its gradient (n_params,), and the root mean square of dloss/dz."""
 
     value: float
     gradient: Floats
     residual: float
+    hessian: Floats | None = None
+    """(n_params, n_params), symmetric and positive semidefinite: where a loss is not convex in z,
+    its expectation."""
 
     @property
     def is_finite(self) -> bool:
@@ -84,6 +131,21 @@ class Step:
     """The length parameter that led here; 0 for the starting point."""
     end: str = ""
     """Why the solver has no further question; empty while it has."""
+    rest: float = 0.0
+    """The rest of the objective at u."""
+    subgradient: Floats | None = None
+    """(n_params,): the smallest subgradient of the whole objective, where there is a rest."""
+
+    @property
+    def value(self) -> float:
+        """Return the whole objective."""
+        return self.answer.value + self.rest
+
+    @property
+    def norm(self) -> float:
+        """Return the largest component of the gradient, or of the smallest subgradient."""
+        gradient = self.answer.gradient if self.subgradient is None else self.subgradient
+        return float(np.maximum.reduce(np.abs(gradient)))
 
 
 @dataclass
@@ -100,6 +162,15 @@ class Solver(ABC):
 
     memory: ClassVar[type[Any]]
     """The class of the state."""
+    takes_rest: ClassVar[bool] = False
+    """Whether it minimizes an objective with a rest."""
+    takes_kinks: ClassVar[bool] = False
+    """Whether it minimizes a loss with kinks to full precision."""
+    needs_hessian: ClassVar[bool] = False
+
+    def resolve(self, problem: Problem) -> Solver:
+        """Return the solver that does the work: this one, unless it chooses among others."""
+        return self
 
     @abstractmethod
     def start(self, problem: Problem, u: Floats) -> Any:
