@@ -17,6 +17,7 @@ LAYERS = {
     "errors": 0,
     "launcher": 0,
     "losses": 0,
+    "matrix": 0,
     "patient": 0,
     "penalties": 0,
     "pulse": 0,

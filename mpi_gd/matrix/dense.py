@@ -1,0 +1,120 @@
+"""Rows as they lie in memory, or in a map of a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.matrix.matrix import Block, Floats, Matrix, Reader
+
+__all__ = ["Dense"]
+
+# Rows that fit the last level of cache need not be fetched ahead.
+_FETCH_BYTES = 16 << 20
+_CACHE_LINE = 64
+
+
+class Dense(Matrix):
+    """An array (n_rows, n_features) of float64 or float32, C-contiguous."""
+
+    can_shift = True
+
+    def __init__(self, x: NDArray[Any]) -> None:
+        """Take the array as it is."""
+        self.x = x
+        self.shape = (x.shape[0], x.shape[1])
+        self.dtype, self.nbytes = x.dtype, x.nbytes
+
+    def reader(self, block_rows: int, shift: Floats | None = None) -> Reader:
+        """Plan to read blocks; those that need no conversion are not copied."""
+        return _DenseReader(self.x, block_rows, shift)
+
+    def find_not_finite(self, first: int, last: int) -> tuple[int, int, float] | None:
+        """Return row, column and value of the first number in the rows that is not finite."""
+        bad = np.argwhere(~np.isfinite(self.x[first:last]))
+        if not bad.size:
+            return None
+        i, j = (int(number) for number in bad[0])
+        return first + i, j, float(self.x[first + i, j])
+
+    def columns(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        """Return a few columns, (n_rows, len(places))."""
+        return np.asarray(self.x[:, places])
+
+
+class _DenseReader(Reader):
+    """Blocks of an array, converted to float64 and shifted where that is needed."""
+
+    def __init__(self, x: NDArray[Any], block_rows: int, shift: Floats | None) -> None:
+        self._x, self._shift = x, shift
+        d = x.shape[1]
+        is_copied = shift is not None or x.dtype != np.float64
+        self._copy = np.empty((block_rows, d)) if is_copied else None
+        self._is_fetched = not is_copied and x.nbytes > _FETCH_BYTES
+        self._block_rows = block_rows
+        self._product = np.empty(d)
+        self._weighted: Floats | None = None
+        self._gram: Floats | None = None
+
+    def block(self, first: int, last: int) -> Block:
+        """Return rows of X as float64, shifted, in the cache."""
+        x = self._x[first:last]
+        if self._copy is None:
+            if self._is_fetched:
+                # Touch one number a cache line: a plain stream of loads runs at the speed of the
+                # memory, where the matrix product alone, which computes between its loads, gets
+                # half of it. What the product then reads is in the cache.
+                lines = x.reshape(-1)[:: _CACHE_LINE // x.itemsize]
+                np.dot(lines, lines)
+            return _DenseBlock(x, self._product, self)
+        copy = self._copy[: last - first]
+        if self._shift is None:
+            np.copyto(copy, x)
+        else:
+            np.subtract(x, self._shift, out=copy)
+        return _DenseBlock(copy, self._product, self)
+
+    def gram_scratch(self) -> tuple[Floats, Floats]:
+        """Return room for a block and for its Gram matrix; few ask for it."""
+        if self._weighted is None or self._gram is None:
+            d = self._x.shape[1]
+            self._weighted, self._gram = np.empty((self._block_rows, d)), np.empty((d, d))
+        return self._weighted, self._gram
+
+
+class _DenseBlock(Block):
+    """A view of the rows."""
+
+    __slots__ = ("_product", "_reader", "_x")
+
+    def __init__(self, x: Floats, product: Floats, reader: _DenseReader) -> None:
+        self._x, self._product, self._reader = x, product, reader
+
+    def times(self, w: Floats, out: Floats) -> None:
+        """Put X w into `out`."""
+        np.dot(self._x, w, out=out)
+
+    def add_transposed_times(self, r: Floats, out: Floats) -> None:
+        """Add X' r to `out`."""
+        if r.ndim == 1:
+            np.dot(r, self._x, out=self._product)
+            out += self._product
+        else:
+            out += np.dot(self._x.T, r)
+
+    def add_gram(self, h: Floats, out: Floats) -> None:
+        """Add X' diag(h) X as (sqrt(h) X)'(sqrt(h) X), for which BLAS does half the work."""
+        room, gram = self._reader.gram_scratch()
+        weighted = room[: len(self._x)]
+        np.multiply(self._x, np.sqrt(h)[:, None], out=weighted)
+        np.dot(weighted.T, weighted, out=gram)
+        out += gram
+
+    def add_moments(self, center: Floats, weight: Floats, sums: Floats) -> None:
+        """Add the sums of x - c and of its squares."""
+        x = self._x - center
+        sums[0] += np.dot(weight, x)
+        np.square(x, out=x)
+        sums[1] += np.dot(weight, x)

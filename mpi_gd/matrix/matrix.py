@@ -1,0 +1,79 @@
+"""What the rows of X are: blocks that come into the cache, and the products with them.
+
+Everything the program computes from X is one of these products, so a way to store rows is one class
+here and nothing elsewhere knows of it. Weights w are (d,), or (d, K) for K outputs; z and its
+derivative r are (n,) or (n, K).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Block", "Floats", "Matrix", "Reader"]
+
+Floats = NDArray[np.float64]
+
+
+class Block(ABC):
+    """A few thousand rows, in the cache, as float64; all products are sums in a fixed order."""
+
+    @abstractmethod
+    def times(self, w: Floats, out: Floats) -> None:
+        """Put X w into `out`, (n,) or (n, K)."""
+
+    @abstractmethod
+    def add_transposed_times(self, r: Floats, out: Floats) -> None:
+        """Add X' r to `out`, (d,) or (d, K)."""
+
+    @abstractmethod
+    def add_gram(self, h: Floats, out: Floats) -> None:
+        """Add X' diag(h) X to `out` (d, d), h (n,) not negative."""
+
+    @abstractmethod
+    def add_moments(self, center: Floats, weight: Floats, sums: Floats) -> None:
+        """Add sum weight (x - c) and sum weight (x - c)^2 of each column to `sums` (2, d)."""
+
+
+class Reader(ABC):
+    """A way through a matrix, with the scratch of one block: one block is in use at a time."""
+
+    @abstractmethod
+    def block(self, first: int, last: int) -> Block:
+        """Return the local rows [first, last), which are brought into the cache."""
+
+
+class Matrix(ABC):
+    """The rows of X that this rank owns; row numbers are local."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    """Type the numbers are stored in: float64 or float32."""
+    nbytes: int
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self.shape[0]
+
+    @abstractmethod
+    def reader(self, block_rows: int, shift: Floats | None = None) -> Reader:
+        """Plan to read blocks of at most so many rows; `shift` (d,) is subtracted from each row.
+
+        Raises ValueError where rows cannot be shifted: `can_shift` is False.
+        """
+
+    @property
+    @abstractmethod
+    def can_shift(self) -> bool:
+        """Whether it is sensible to subtract a number from each column."""
+
+    @abstractmethod
+    def find_not_finite(self, first: int, last: int) -> tuple[int, int, float] | None:
+        """Return row, column and value of the first number in the rows that is not finite."""
+
+    @abstractmethod
+    def columns(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        """Return a few columns as a dense array (n_rows, len(places))."""
