@@ -23,6 +23,7 @@ become small (`follow`), smaller ones are agreed on.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -42,8 +43,9 @@ _FALL_BITS = 8
 _UNKNOWN = -(1 << 20)
 # Exponents for which the limbs' units and the extraction constants are normal numbers.
 _LOWEST, _HIGHEST = -800, 960
-# So many tiles are split at a time: they stay in the cache.
+# So many tiles, and about so many numbers, are split at a time: they stay in the cache.
 _CHUNK = 64
+_CHUNK_NUMBERS = 1 << 18
 
 
 class TileSum:
@@ -65,7 +67,8 @@ class TileSum:
         self._hi, self._lo = self._message[:width], self._message[width : 2 * width]
         self._overflow = self._message[2 * width : 2 * width + 1]
         self._extra = self._message[limbs:]
-        self._scratch = np.empty((2, _CHUNK, width))
+        self._chunk = max(1, min(_CHUNK, n_tiles, _CHUNK_NUMBERS // width))
+        self._scratch = np.empty((2, self._chunk, width))
         self._magic = np.empty((2, width))
         self._limit = np.empty(width)
         self.exponents: NDArray[np.int64] = np.full(width + 1, _UNKNOWN, dtype=np.int64)
@@ -82,20 +85,66 @@ class TileSum:
             self._reduce(extra)
             return self._hi.copy()
         if self.exponents[0] == _UNKNOWN:
-            self._agree(partials)
+            self._agree(_largest(partials))
         with np.errstate(invalid="ignore", over="ignore"):
+            self._clear()
             self._split(partials)
             self._reduce(extra)
             if self._overflow[0]:
                 usual = self.exponents.copy()
                 try:
-                    self._agree(partials)
+                    self._agree(_largest(partials))
+                    self._clear()
                     self._split(np.where(np.abs(partials) < 2.0**_HIGHEST, partials, np.nan))
                     self._reduce(None)
                 finally:
                     # They are part of the training's state, also where a collective has failed.
                     self.set_exponents(usual)
             return np.add(self._hi, self._lo)
+
+    def sum_stream(
+        self,
+        tiles: Callable[[], Iterator[Floats]],
+        pilot: Callable[[], Floats],
+        extra: Floats | None = None,
+    ) -> Floats:
+        """Return the same sum, where the terms of all tiles at once would not fit into memory.
+
+        `tiles` yields the local tiles' terms (width,) one after another, each valid until the next;
+        it is called again where a term is too large for the exponents, which then stay. `pilot`
+        returns the terms of the first tile of all, zeros on the ranks that do not own it: the first
+        exponents are chosen by it alone.
+        """
+        if self._mode == "exact" and self.exponents[0] == _UNKNOWN:
+            self._agree(_largest(pilot()[None]))
+        with np.errstate(invalid="ignore", over="ignore"):
+            self._sum_local(tiles())
+            self._reduce(extra)
+            if self._mode == "fast":
+                return self._hi.copy()
+            if self._overflow[0]:
+                largest = np.zeros(self._width)
+                for terms in tiles():
+                    np.maximum(largest, _largest(terms[None]), out=largest)
+                self._agree(largest)
+                self._sum_local(tiles())
+                self._reduce(None)
+            return np.add(self._hi, self._lo)
+
+    def _sum_local(self, tiles: Iterator[Floats]) -> None:
+        """Put the local sum of the tiles' terms into the message."""
+        self._clear()
+        for terms in tiles:
+            if self._mode == "fast":
+                self._hi += terms
+            else:
+                # Beyond the reach of the extraction only a number that is not finite is right.
+                is_huge = np.abs(terms) >= 2.0**_HIGHEST
+                self._split((np.where(is_huge, np.nan, terms) if is_huge.any() else terms)[None])
+
+    def limbs(self) -> tuple[Floats, Floats]:
+        """Return both limbs of the last sum, (width,) each: their exact sum is what was added."""
+        return self._hi.copy(), self._lo.copy()
 
     def follow(self, size: float) -> None:
         """Let the next sum agree on its exponents anew if the terms have become small.
@@ -127,12 +176,16 @@ class TileSum:
         if extra is not None:
             extra[:] = self._extra
 
+    def _clear(self) -> None:
+        """Begin a sum."""
+        self._hi[:] = 0.0
+        if self._mode == "exact":
+            self._lo[:] = self._overflow[0] = 0.0
+
     def _split(self, partials: Floats) -> None:
-        """Put the local sums of both limbs into the message, and whether a term is too large."""
-        self._overflow[0] = 0.0
-        # No tiles here: a chunk without rows, whose sums are zeros.
-        for first in range(0, len(partials) or 1, _CHUNK):
-            terms = partials[first : first + _CHUNK]
+        """Add the sums of both limbs to the message, and note whether a term is too large."""
+        for first in range(0, len(partials), self._chunk):
+            terms = partials[first : first + self._chunk]
             hi, lo = self._scratch[:, : len(terms)]
             np.abs(terms, out=hi)
             if np.logical_or.reduce(hi > self._limit, axis=None):
@@ -142,18 +195,15 @@ class TileSum:
             np.subtract(terms, hi, out=lo)
             np.add(lo, self._magic[1], out=lo)
             np.subtract(lo, self._magic[1], out=lo)
-            if not first:
-                np.add.reduce(hi, axis=0, out=self._hi)
-                np.add.reduce(lo, axis=0, out=self._lo)
-            else:
-                self._hi += np.add.reduce(hi, axis=0)
-                self._lo += np.add.reduce(lo, axis=0)
+            self._hi += np.add.reduce(hi, axis=0)
+            self._lo += np.add.reduce(lo, axis=0)
 
-    def _agree(self, partials: Floats) -> None:
-        """Raise the exponents of columns in which any rank has too large a term; collective."""
+    def _agree(self, largest: Floats) -> None:
+        """Raise the exponents of columns in which any rank has too large a term; collective.
+
+        `largest` (width,) is the size of the largest local term.
+        """
         exponents = self.exponents[:-1]
-        size = np.abs(partials)
-        largest = np.where(np.isfinite(size), size, 0.0).max(axis=0, initial=0.0)
         needed = np.frexp(largest)[1].astype(np.int64)
         wanted = np.where(needed > exponents, needed + _SPARE_BITS, exponents)
         exponents = np.where(largest > 0, wanted, exponents)
@@ -166,3 +216,9 @@ class TileSum:
         if not known.any():
             # Zeros alone: the next sum will say more.
             self.exponents[:] = _UNKNOWN
+
+
+def _largest(partials: Floats) -> Floats:
+    """Return the size of the largest finite term of each column, (width,)."""
+    size = np.abs(partials)
+    return np.asarray(np.where(np.isfinite(size), size, 0.0).max(axis=0, initial=0.0))

@@ -44,6 +44,8 @@ class Account:
                 self._report = Report(folder.metrics, shown, setup.job.stop.tol, pause)
         ranks = "1 rank" if world.size == 1 else f"{world.size} ranks"
         self.say(f"mpi_gd {__version__} on {ranks}: {setup.summary}")
+        for remark in setup.remarks:
+            self.say(remark)
 
     def say(self, text: str) -> None:
         """Print a line."""

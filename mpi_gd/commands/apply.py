@@ -14,6 +14,7 @@ from mpi_gd.config import change_data, parse_job
 from mpi_gd.data import DataSpec, open_source
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.errors import DataError
+from mpi_gd.matrix import Dense
 from mpi_gd.model import Model, load_model
 from mpi_gd.objective import Rows
 from mpi_gd.objective.kernel import Kernel
@@ -98,5 +99,6 @@ def require_columns(expected: tuple[str, ...], data: Loaded) -> None:
 
 def predictor(model: Model, data: Loaded) -> NDArray[np.float64]:
     """Return z = X coef + intercept of the local rows, block by block of the row grid."""
-    rows = Rows(data.grid, data.first_tile, data.last_tile, data.x, np.empty(0))
-    return Kernel(rows, model.loss).predictor(model.coef, model.intercept)
+    rows = Rows(data.grid, data.first_tile, data.last_tile, Dense(data.x), np.empty(0))
+    n_outputs = model.loss.n_outputs(len(model.classes or ()))
+    return Kernel(rows, model.loss, n_outputs).predictor(model.coef, model.intercept)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,10 @@ from numpy.typing import NDArray
 from mpi_gd.comm import Reduction, World
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.grid import RowGrid
+from mpi_gd.data.names import default_names
 from mpi_gd.errors import JobError
 from mpi_gd.losses import LOSSES, Loss
+from mpi_gd.matrix import Dense
 from mpi_gd.objective import Objective, Rows, Scaling
 from mpi_gd.options import BenchOptions
 from mpi_gd.penalties import L2
@@ -41,6 +44,8 @@ class _Problem:
     """Random rows, and ways to compute their gradient."""
 
     world: World
+    x: NDArray[Any]
+    """(n_rows, n_features): the rows, as NumPy users hold them."""
     rows: Rows
     loss: Loss
 
@@ -48,12 +53,13 @@ class _Problem:
         """Return our objective in the data's own coordinates."""
         n = self.rows.x.shape[1]
         ones, zeros = np.ones(n), np.zeros(n)
-        scaling = Scaling(zeros, ones, float(self.rows.grid.n_samples), False, ones, ones)
+        n_samples = self.rows.grid.n_samples
+        scaling = Scaling(zeros, ones, float(n_samples), n_samples, False, ones, ones)
         return Objective(
             self.world,
             self.rows,
             self.loss,
-            L2(),
+            L2().bind(default_names(n), ones),
             scaling,
             reduction=reduction,
             n_votes=N_VOTES,
@@ -61,7 +67,7 @@ class _Problem:
 
     def naive(self, u: Floats) -> Floats:
         """Return the gradient as it is usually written: two passes over X, whole-block arrays."""
-        x, target = self.rows.x, self.rows.target
+        x, target = self.x, self.rows.target
         z = x @ u[:-1].astype(x.dtype) + u[-1]
         if self.loss.is_classifier:
             r = target / (1.0 + np.exp(-target * z))
@@ -75,7 +81,7 @@ class _Problem:
 
     def roof(self, u: Floats) -> Floats:
         """Read X once: z = X @ w."""
-        return np.asarray(self.rows.x @ u[:-1].astype(self.rows.x.dtype))
+        return np.asarray(self.x @ u[:-1].astype(self.x.dtype))
 
 
 def run(world: World, options: BenchOptions) -> int:
@@ -116,7 +122,7 @@ def _random_problem(world: World, n_rows: int, n_columns: int, options: BenchOpt
             x[begin:end] = random.standard_normal((end - begin, n_columns), dtype=np.float32)
             y[begin:end] = x[begin:end, 0] + random.standard_normal(end - begin) > 0
     loss = LOSSES[options.loss]()
-    return _Problem(world, Rows(grid, first, last, x, loss.encode(y)), loss)
+    return _Problem(world, x, Rows(grid, first, last, Dense(x), loss.encode(y)), loss)
 
 
 def _medians(world: World, repeat: int, calls: dict[str, Callable[[], object]]) -> dict[str, float]:

@@ -36,7 +36,7 @@ def read_shared_job(world: World, path: Path, overrides: tuple[str, ...]) -> Job
 def needs(job: Job) -> dict[str, Any]:
     """Return the keys that a run must share with the job that goes on with it, by name.
 
-    Where the data lie does not matter, nor when to stop or to save.
+    Where the data lie does not matter, nor when to stop or to save, nor what is reported.
     """
     found: dict[str, Any] = {}
     for key, value in tomllib.loads(dump_job(job)).items():
@@ -50,7 +50,7 @@ def needs(job: Job) -> dict[str, Any]:
     return {
         key: value
         for key, value in found.items()
-        if key not in free and not key.startswith(("stop.", "checkpoint."))
+        if key not in free and not key.startswith(("stop.", "checkpoint.", "inference."))
     }
 
 

@@ -59,7 +59,7 @@ def find_labels(
     return low, high
 
 
-def encode_labels(world: World, data: Loaded, labels: tuple[str, str]) -> Floats:
+def encode_labels(world: World, data: Loaded, labels: tuple[str, ...]) -> Floats:
     """Return 0 for the first label and 1 for the second; raises DataError for any other."""
     with world.phase("checking the labels"):
         wanted: NDArray[np.generic] = np.array(labels)

@@ -149,7 +149,7 @@ def _model(setup: Setup, outcome: Outcome, record: Record) -> Model:
         metadata={
             "mpi_gd": __version__,
             "job": dump_job(with_paths(_lasting(job), lambda path: Path(path).name)),
-            "n_samples": round(setup.scaling.weight),
+            "n_samples": setup.scaling.n_rows,
             "objective": record.objective,
             "iterations": record.iteration,
             "questions": record.questions,

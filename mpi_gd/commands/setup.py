@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,20 @@ from mpi_gd.comm import World
 from mpi_gd.commands.jobs import needs
 from mpi_gd.commands.labels import encode_labels, find_labels, require_numbers
 from mpi_gd.commands.load import Loaded, load
-from mpi_gd.config import Job
+from mpi_gd.config import Job, kind_of
 from mpi_gd.data.holdout import held_out
-from mpi_gd.errors import DataError
-from mpi_gd.objective import Objective, Rows, Scaling, find_scaling
+from mpi_gd.errors import DataError, JobError
+from mpi_gd.matrix import Dense
+from mpi_gd.objective import MOST_COLUMNS, Objective, Rank, Rows, Scaling, find_rank, find_scaling
+from mpi_gd.penalties import Bound
+from mpi_gd.solvers import SOLVERS, Problem, Solver
 from mpi_gd.trainer import N_VOTES
 
 __all__ = ["Setup", "set_up"]
+
+T = TypeVar("T")
+
+_SHOWN = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +36,23 @@ class Setup:
 
     job: Job
     data: Loaded
-    classes: tuple[str, str] | None
+    classes: tuple[str, ...] | None
     y: NDArray[np.float64]
-    """(n_rows,): the number, or 1 for the second label and 0 for the first."""
+    """(n_rows,): the number, or the place of the label among the classes."""
     held: NDArray[np.bool_] | None
     """(n_rows,): the rows that are held out."""
+    rows: Rows
     scaling: Scaling
+    penalty: Bound
     objective: Objective
+    solver: Solver
+    """The job's, or the one that it chooses."""
+    start: NDArray[np.float64]
+    """(n_params,): where the training begins."""
+    free: NDArray[np.bool_]
+    """(n_params,): the parameters that are not held at 0."""
+    rank: Rank | None
+    """What is known of dependent columns; None if nobody looked."""
     needs: dict[str, Any]
     """What a checkpoint must share with the job that goes on from it, by name."""
 
@@ -42,13 +60,24 @@ class Setup:
     def summary(self) -> str:
         """Say what is trained on what."""
         grid = self.data.grid
-        n_held = grid.n_samples - round(self.scaling.weight)
+        n_held = 0 if self.held is None else grid.n_samples - self.scaling.n_rows
         held = f" ({n_held:,} held out)" if n_held else ""
         tiles = "1 tile" if grid.n_tiles == 1 else f"{grid.n_tiles} tiles"
         return (
             f"{grid.n_samples:,} rows{held} x {grid.n_features} features of "
             f"{self.data.source.dtype}, {tiles}"
         )
+
+    @property
+    def remarks(self) -> list[str]:
+        """Say what was decided for the user."""
+        names, found = self.data.columns, []
+        for j, parts in self.rank.combinations.items() if self.rank else ():
+            shown = ", ".join(repr(names[part]) for part in parts[:_SHOWN])
+            more = f" and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else ""
+            what = f"is a combination of {shown}{more}" if parts else "is constant"
+            found.append(f"Column {names[j]!r} {what}: its coefficient is held at 0.")
+        return found
 
 
 def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Setup:
@@ -62,38 +91,122 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
     held = held_out(data.start, stop, fraction, job.seed) if fraction else None
     classes = find_labels(world, data, held) if job.loss.is_classifier else None
     y = encode_labels(world, data, classes) if classes else require_numbers(world, data)
+    n_outputs = job.loss.n_outputs(len(classes or ()))
     rows = Rows(
         data.grid,
         data.first_tile,
         data.last_tile,
-        data.x,
+        Dense(data.x),
         job.loss.encode(y),
         None if held is None else ~held,
     )
+    columns = data.source.columns
+    with world.phase("matching the penalty with the columns"):
+        ties = _named("penalty", lambda: job.penalty.ties(columns))
     scaling = find_scaling(
         world,
         rows,
-        data.source.columns,
+        columns,
         job.reduction,
         standardize=job.data.standardize,
         precondition=job.precondition,
         locate=data.source.locate,
+        intercept=job.intercept,
+        ties=ties,
+        n_outputs=n_outputs,
     )
+    with world.phase("matching the penalty with the columns"):
+        penalty = _named(
+            "penalty", lambda: job.penalty.bind(columns, scaling.penalty_scale, n_outputs)
+        )
+    rank = _rank(world, job, rows, y, scaling, penalty, columns)
+    free = np.ones((len(columns) + 1, n_outputs), dtype=bool)
+    if rank:
+        free[:-1] = rank.kept[:, None]
+    free[-1] = job.intercept
     objective = Objective(
         world,
         rows,
         job.loss,
-        job.penalty,
+        penalty,
         scaling,
         reduction=job.reduction,
         seed=job.seed,
         n_votes=N_VOTES,
+        free=free.reshape(-1),
+        is_ill_conditioned=bool(rank and rank.is_ill_conditioned),
     )
-    if fraction and round(scaling.weight) == data.grid.n_samples:
+    if fraction and scaling.n_rows == data.grid.n_samples:
         raise DataError(
             f"data.test_fraction = {fraction} holds out none of the {data.grid.n_samples} rows; "
             "set it higher, or to 0"
         )
     # Found once: a checkpoint is made while all wait, and the file may be gone by then.
     shared = {"the data": data.fingerprint, **needs(job)}
-    return Setup(job, data, classes, y, held, scaling, objective, shared)
+    with world.phase("matching solver and objective"):
+        solver = _matching(job.solver, objective.problem)
+    start = np.zeros(objective.n_params)
+    return Setup(
+        job=job,
+        data=data,
+        classes=classes,
+        y=y,
+        held=held,
+        rows=rows,
+        scaling=scaling,
+        penalty=penalty,
+        objective=objective,
+        solver=solver,
+        start=start,
+        free=free.reshape(-1),
+        rank=rank,
+        needs=shared,
+    )
+
+
+def _named(table: str, make: Callable[[], T]) -> T:
+    """Return what `make` returns; raises JobError, beginning with a key, for its ValueError."""
+    try:
+        return make()
+    except ValueError as error:
+        raise JobError(f"{table}.{error}") from error
+
+
+def _rank(
+    world: World,
+    job: Job,
+    rows: Rows,
+    y: NDArray[np.float64],
+    scaling: Scaling,
+    penalty: Bound,
+    columns: tuple[str, ...],
+) -> Rank | None:
+    """Look for dependent columns, where they would leave the optimum undetermined; collective.
+
+    Raises JobError, on all ranks, where the job asks to stop for them.
+    """
+    is_determined = bool((penalty.hessian_diagonal() > 0).all()) or not penalty.is_smooth
+    if is_determined or not 0 < len(columns) <= MOST_COLUMNS:
+        return None
+    rank = find_rank(world, rows, y, scaling, has_intercept=job.intercept)
+    if job.collinear == "stop" and rank.combinations:
+        j, parts = next(iter(rank.combinations.items()))
+        names = ", ".join(repr(columns[part]) for part in parts[:_SHOWN])
+        raise JobError(
+            f"column {columns[j]!r} is {f'a combination of {names}' if parts else 'constant'}, so "
+            'its coefficient is not determined: remove it, add a penalty, or set collinear = "drop"'
+        )
+    return rank
+
+
+def _matching(solver: Solver, problem: Problem) -> Solver:
+    """Return the solver that does the work; raises JobError if it cannot, naming those that can."""
+    chosen = solver.resolve(problem)
+    lacks = chosen.lacks(problem)
+    if not lacks:
+        return chosen
+    fitting = [kind for kind, cls in SOLVERS.items() if not cls().lacks(problem)]
+    raise JobError(
+        f"solver.kind: {kind_of(SOLVERS, solver)!r} {lacks}; expected one of "
+        f"{', '.join(repr(kind) for kind in fitting)}"
+    )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import numpy as np
-
 from mpi_gd import pulse, signals
 from mpi_gd.checkpoint import Checkpoint, with_arrays
 from mpi_gd.comm import World
@@ -201,8 +199,7 @@ def _train(
 ) -> Outcome:
     """Start or take up the training, and run it to an ending; collective."""
     job, objective = setup.job, setup.objective
-    problem = objective.problem
-    course = Course(job.solver.start(problem, np.zeros(problem.n_params)))
+    course = Course(setup.solver.start(objective.problem, setup.start))
     if found:
         course = Course(with_arrays(course.state, found.state), found.questions)
         objective.set_exponents(found.exponents)
@@ -215,7 +212,7 @@ def _train(
     try:
         outcome = train(
             objective,
-            job.solver,
+            setup.solver,
             course,
             tol=job.stop.tol,
             max_iter=job.stop.max_iter,

@@ -35,7 +35,7 @@ def _pairs(entry: object, names: Any) -> Iterator[str]:
 
 
 def literal(value: object) -> str:
-    """Write a plain value in TOML."""
+    """Write a value that is no section of its own in TOML."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -44,4 +44,9 @@ def literal(value: object) -> str:
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         case int() | float():
             return repr(value)
+        case dict():
+            pairs = (f"{literal(name)} = {literal(item)}" for name, item in value.items())
+            return "{" + ", ".join(pairs) + "}"
+        case list():
+            return "[" + ", ".join(literal(item) for item in value) + "]"
     raise TypeError(f"a key cannot hold {value!r}")

@@ -16,7 +16,7 @@ from mpi_gd.losses import LOSSES, Loss
 from mpi_gd.penalties import PENALTIES, NoPenalty, Penalty
 from mpi_gd.solvers import SOLVERS, Lbfgs, Solver
 
-__all__ = ["CheckpointSpec", "Job", "StopSpec"]
+__all__ = ["CheckpointSpec", "InferenceSpec", "Job", "StopSpec"]
 
 # A folder's name on any file system, which no shell and no program takes for an option.
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
@@ -59,6 +59,24 @@ class CheckpointSpec:
             raise ValueError(f"keep must be 1 or more, got {self.keep}")
 
 
+@dataclass(frozen=True)
+class InferenceSpec:
+    """Which standard errors to report; the fields are the keys of the table [inference]."""
+
+    covariance: Literal["auto", "none", "fisher", "hc0", "hc1", "cluster"] = "auto"
+    """How the coefficients' covariance is estimated: from the Fisher information; by the sandwich
+    of White (1980), times n / (n - p) with "hc1"; by the sandwich of sums over the clusters that
+    `data.cluster` names. "auto": "fisher" for a likelihood without penalty and at most 100
+    parameters, else "none"."""
+
+    level: float = 0.95
+    """Confidence level of the intervals, in (0, 1)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise ValueError(f"level must be in (0, 1), got {self.level}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """Say all that a training depends on; the fields are the keys and tables of a job file.
@@ -80,6 +98,13 @@ class Job:
     """What to do when a rank dies: "stop", to be resumed from the last checkpoint, or "continue"
     with the ranks that are left (Open MPI, mpirun --with-ft ulfm --mca btl tcp,self)."""
 
+    intercept: bool = True
+    """Whether there is one; no penalty is on it."""
+
+    collinear: Literal["drop", "stop"] = "drop"
+    """What to do without a penalty where a column is a combination of those before it: hold its
+    coefficient at 0 and say so, or stop. It is looked for among up to 500 columns."""
+
     precondition: bool = True
     """Scale the columns inside the solver: the answer is the same, the way there shorter."""
 
@@ -97,6 +122,9 @@ class Job:
 
     stop: StopSpec = field(default_factory=StopSpec)
     """When the training ends."""
+
+    inference: InferenceSpec = field(default_factory=InferenceSpec)
+    """Which standard errors are reported."""
 
     checkpoint: CheckpointSpec = field(default_factory=CheckpointSpec)
     """When the state is saved."""

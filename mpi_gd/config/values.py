@@ -18,6 +18,8 @@ _WORDS: dict[type, str] = {
     float: "a number",
     str: "text",
 }
+_PLURALS: dict[Any, str] = {str: "texts", float: "numbers"}
+_EXAMPLES: dict[Any, str] = {str: '"text"', float: "0.5"}
 # A sign and 63 bits: what TOML promises, and what the arrays can hold that numbers end in.
 _INT_BITS = 63
 _SHOWN = 60
@@ -26,10 +28,14 @@ _SHOWN = 60
 def fit(value: object, hint: Any) -> Any:
     """Return the value as the type `hint`; an integer becomes a float where one is expected.
 
-    `hint` is bool, int, float, str, a Literal, or a union of them; a bool is no integer. Raises
-    ValueError ("got ..., expected ...") for another type, and for a number that is not finite.
+    `hint` is bool, int, float, str, a Literal, a dict[str, ...] or list[...] of them, or a union; a
+    bool is no integer. Raises ValueError ("got ..., expected ...") for another type, and for a
+    number that is not finite.
     """
     hints = _alternatives(hint)
+    for item in hints:
+        if type(value) is get_origin(item):
+            return _fit_items(value, item)
     for choice in _choices(hints):
         if type(value) is type(choice) and value == choice:
             return choice
@@ -38,6 +44,21 @@ def fit(value: object, hint: Any) -> Any:
         raise ValueError(f"got {show(value)}, expected {expectation(hint)}{_remedy(value, hints)}")
     _require_plain(value)
     return float(value) if as_float else value  # type: ignore[arg-type]
+
+
+def _fit_items(value: Any, hint: Any) -> Any:
+    """Return a table or a list with each of its values as the type that `hint` says."""
+    *_, inner = get_args(hint)
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    fitted = {}
+    for name, item in items:
+        try:
+            fitted[name] = fit(item, inner)
+        except ValueError as error:
+            place = repr(name) if isinstance(value, dict) else f"item {name + 1}"
+            raise ValueError(f"{place}: {error}") from error
+        _require_plain(name)
+    return fitted if isinstance(value, dict) else list(fitted.values())
 
 
 def one_of(choices: Iterable[str]) -> Any:
@@ -60,6 +81,7 @@ def expectation(hint: Any) -> str:
     hints = _alternatives(hint)
     words = [_quoted(choice) for choice in _choices(hints)]
     words += [_WORDS[item] for item in hints if item in _WORDS]
+    words += [_described(item) for item in hints if get_origin(item) in (dict, list)]
     *others, last = words
     return f"{', '.join(others)} or {last}" if others else last
 
@@ -85,6 +107,14 @@ def show(value: object) -> str:
         case datetime.date() | datetime.time():
             return f"{value} (a date or time)"
     return repr(value)
+
+
+def _described(hint: Any) -> str:
+    """Name the type of a table or a list in words."""
+    *_, inner = get_args(hint)
+    if get_origin(hint) is list:
+        return f"a list of {_PLURALS.get(inner) or 'lists of text'}"
+    return f"a table as in {{NAME = {_EXAMPLES[inner]}}}"
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mpi_gd.losses.loss import Floats, Loss, Weight
+from mpi_gd.losses.loss import Booleans, Floats, Likelihood, Weight
 
 __all__ = ["Logistic"]
 
@@ -18,20 +18,27 @@ _SMALL_MEAN = 1e-3
 
 
 @dataclass(frozen=True)
-class Logistic(Loss):
+class Logistic(Likelihood):
     """loss(y, z) = log(1 + e^-(s z)), s = 1 for the second label (y = 1), -1 for the first.
 
     The kernel's target is -s, so that u = target * z, the loss is log(1 + e^u) and its derivative
     target * e^u / (1 + e^u).
     """
 
-    is_classifier = True
+    task = "two classes"
+    expected = "0 or 1"
+    has_probabilities = True
+    dispersion = 1.0
     curvature = 0.25
+
+    def invalid(self, y: Floats) -> Booleans:
+        """Return which y are neither 0 nor 1."""
+        return np.asarray((y != 0) & (y != 1))
 
     def encode(self, y: Floats) -> Floats:
         """Return 1 for y = 0 and -1 for y = 1."""
         y = np.asarray(y, dtype=np.float64)
-        bad = np.flatnonzero((y != 0) & (y != 1))
+        bad = np.flatnonzero(self.invalid(y))
         if bad.size:
             raise ValueError(f"got the label {y[bad[0]]} in place {bad[0]}, expected 0 or 1")
         return 1.0 - 2.0 * y
@@ -69,6 +76,8 @@ class Logistic(Loss):
         if weight is not None:
             losses *= weight
             derivative *= weight
+            # 0 times infinity or NaN is NaN.
+            losses[weight == 0] = derivative[weight == 0] = 0.0
         np.copyto(u, derivative)
         return float(losses.sum())
 
@@ -76,6 +85,29 @@ class Logistic(Loss):
         """Return the probability of the second label, 1 / (1 + e^-z)."""
         e = np.exp(-np.abs(z))
         return np.asarray(np.where(z >= 0, 1.0, e) / (1.0 + e))
+
+    def second_derivative(self, z: Floats, target: Floats) -> Floats:
+        """Return p (1 - p), p the probability of either label."""
+        e = np.exp(-np.abs(z))
+        return np.asarray(e / np.square(1.0 + e))
+
+    def start(self, mean: float) -> float:
+        """Return log(mean / (1 - mean)), of a mean that is moved off 0 and 1 by 1e-10."""
+        mean = min(max(mean, 1e-10), 1 - 1e-10)
+        return math.log(mean) - math.log1p(-mean)
+
+    def variance(self, mean: Floats) -> Floats:
+        """Return mean (1 - mean)."""
+        return mean * (1.0 - mean)
+
+    def log_likelihood(
+        self, y: Floats, mean: Floats, weight: Weight | None, dispersion: float
+    ) -> Floats:
+        """Return weight log p, p the probability of the row's label."""
+        w = 1.0 if weight is None else np.asarray(weight, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = w * np.where(y == 1, np.log(mean), np.log1p(-mean))
+        return np.where(w == 0, 0.0, logs)
 
 
 def _sum_of_losses(e: Floats, p: Floats, weight: Weight | None) -> float:

@@ -112,6 +112,10 @@ class _DenseBlock(Block):
         np.dot(weighted.T, weighted, out=gram)
         out += gram
 
+    def dense(self) -> Floats:
+        """Return the rows."""
+        return self._x
+
     def add_moments(self, center: Floats, weight: Floats, sums: Floats) -> None:
         """Add the sums of x - c and of its squares."""
         x = self._x - center

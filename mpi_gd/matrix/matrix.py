@@ -34,6 +34,10 @@ class Block(ABC):
         """Add X' diag(h) X to `out` (d, d), h (n,) not negative."""
 
     @abstractmethod
+    def dense(self) -> Floats:
+        """Return the rows as an array (n, d), to be read before the next block is asked for."""
+
+    @abstractmethod
     def add_moments(self, center: Floats, weight: Floats, sums: Floats) -> None:
         """Add sum weight (x - c) and sum weight (x - c)^2 of each column to `sums` (2, d)."""
 

@@ -1,9 +1,9 @@
 """A model's file.
 
-It is an archive (mpi_gd.archive) of the arrays `coef` (d,) and `intercept` () and a JSON document
-with the loss, the column names, the labels and what the training run recorded. It holds nothing
-that depends on the number of ranks, the host, the time or a folder, so the same training gives the
-same bytes anywhere.
+It is an archive (mpi_gd.archive) of the arrays `coef` (d,) or (d, K) and `intercept` () or (K,),
+and a JSON document with the loss, the column names, the labels and what the training run recorded.
+It holds nothing that depends on the number of ranks, the host, the time or a folder, so the same
+training gives the same bytes anywhere.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
         "metadata": model.metadata,
     }
     try:
-        data = pack({"coef": model.coef, "intercept": np.array(float(model.intercept))}, document)
+        intercept = np.array(model.intercept, dtype=np.float64)
+        data = pack({"coef": model.coef, "intercept": intercept}, document)
     except ArchiveError as error:
         raise ModelError(f"{Path(path)}: cannot write the model: {error}") from error
     write_atomically(path, data)
@@ -75,18 +76,18 @@ def _from_parts(arrays: dict[str, NDArray[Any]], document: dict[str, Any]) -> Mo
             "use the mpi_gd that wrote it, or a newer one"
         )
     coef, intercept = arrays.get("coef"), arrays.get("intercept")
-    if coef is None or intercept is None or intercept.shape != () or intercept.dtype != np.float64:
-        raise ModelError("the arrays coef (d,) and intercept () are not both there")
+    if coef is None or intercept is None or intercept.dtype != np.float64:
+        raise ModelError("the arrays coef and intercept of float64 are not both there")
     metadata = document.get("metadata")
     if not isinstance(metadata, dict):
         raise ModelError(f"metadata: got {metadata!r:.60}, expected an object")
     return Model(
         coef=coef,
-        intercept=float(intercept),
+        intercept=intercept if intercept.ndim else float(intercept),
         loss=_loss_from(document.get("loss")),
         columns=_texts("columns", document.get("columns")),
         target_name=_texts("target_name", [document.get("target_name")])[0],
-        classes=_pair(document.get("classes")),
+        classes=_labels(document.get("classes")),
         metadata=metadata,
     )
 
@@ -123,11 +124,6 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
-def _pair(value: object) -> tuple[str, str] | None:
-    """Return the two labels, or None. Raises ModelError."""
-    if value is None:
-        return None
-    texts = _texts("classes", value)
-    if len(texts) != 2:
-        raise ModelError(f"classes: got {len(texts)} labels, expected 2")
-    return texts[0], texts[1]
+def _labels(value: object) -> tuple[str, ...] | None:
+    """Return the labels, or None. Raises ModelError."""
+    return None if value is None else _texts("classes", value)

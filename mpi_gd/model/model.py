@@ -22,57 +22,74 @@ _BLOCK_BYTES = 1 << 20
 class Model:
     """A linear predictor z = X @ coef + intercept and the loss it was trained with.
 
+    Where the loss has a predictor for each of K classes, `coef` is (d, K), `intercept` and z have K
+    columns. An offset that the training added to z is not part of it: add it to `decision`.
+
     Raises ModelError when the parts do not fit together or a coefficient is not finite.
     """
 
     coef: NDArray[np.float64]
-    """(d,), on the scale of the data as they were read."""
-    intercept: float
+    """(d,) or (d, K), on the scale of the data as they were read."""
+    intercept: float | NDArray[np.float64]
+    """A number, or (K,)."""
     loss: Loss
     columns: tuple[str, ...]
     """The d features' names, in the order of `coef`."""
     target_name: str = "y"
-    classes: tuple[str, str] | None = None
-    """A classifier's two labels as text; the second is the one whose probability is predicted."""
+    classes: tuple[str, ...] | None = None
+    """A classifier's labels as text; of two, the second is the one whose probability is given."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """What the training run recorded, as JSON."""
 
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
         coef, classes = np.asarray(self.coef), self.classes
-        if coef.ndim != 1 or coef.dtype != np.float64:
-            raise ModelError(f"coef: got {coef.dtype} of shape {coef.shape}, expected float64 (d,)")
-        if len(self.columns) != coef.size:
-            raise ModelError(f"got {len(self.columns)} column names for {coef.size} coefficients")
-        if not (np.isfinite(coef).all() and np.isfinite(self.intercept)):
+        n_outputs = self.loss.n_outputs(len(classes or ()))
+        expected = ("d",) if n_outputs == 1 else ("d", n_outputs)
+        if coef.ndim != len(expected) or coef.dtype != np.float64 or coef.shape[1:] != expected[1:]:
+            raise ModelError(
+                f"coef: got {coef.dtype} of shape {coef.shape}, expected float64 of shape "
+                f"({', '.join(map(str, expected))})"
+            )
+        if np.shape(self.intercept) != coef.shape[1:]:
+            raise ModelError(
+                f"intercept: got the shape {np.shape(self.intercept)}, expected {coef.shape[1:]}"
+            )
+        if len(self.columns) != len(coef):
+            raise ModelError(f"got {len(self.columns)} column names for {len(coef)} coefficients")
+        if not (np.isfinite(coef).all() and np.isfinite(self.intercept).all()):
             raise ModelError("a coefficient is not a finite number: the training has diverged")
         if (classes is not None) != self.loss.is_classifier:
-            expected = "two labels" if self.loss.is_classifier else "no labels"
-            raise ModelError(f"classes: got {classes!r}, expected {expected} with this loss")
-        if classes is not None and not len(set(classes)) == len(list(classes)) == 2:
-            raise ModelError(f"classes: got {classes!r}, expected two different labels")
+            wanted = "labels" if self.loss.is_classifier else "no labels"
+            raise ModelError(f"classes: got {classes!r}, expected {wanted} with this loss")
+        if classes is None:
+            return
+        if len(classes) < 2 or len(set(classes)) < len(classes):
+            raise ModelError(f"classes: got {classes!r:.200}, expected different labels")
+        if len(classes) > 2 and self.loss.task == "two classes":
+            raise ModelError(f"classes: got {len(classes)} labels, expected 2 with this loss")
 
     @property
     def n_features(self) -> int:
         """Return d, the number of coefficients without the intercept."""
-        return int(self.coef.size)
+        return len(self.coef)
 
     @property
     def labels(self) -> NDArray[Any]:
-        """Return the two labels, (2,): int64 or float64 if they are numbers, else text."""
+        """Return the labels, (K,): int64 or float64 if they are numbers, else text."""
         if self.classes is None:
             raise ModelError("this model predicts numbers and has no labels")
         return as_labels(self.classes)
 
     def decision(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Return z = X @ coef + intercept, (n,), for X (n, d) of any number type.
+        """Return z = X @ coef + intercept, (n,) or (n, K), for X (n, d) of any number type.
 
         X is converted block by block, so memory beyond z stays at about 1 MiB. The bits of z
         depend on where X begins: give whole tiles of the row grid to have the same bits anywhere.
         Raises ModelError for another number of columns and for a value that is not finite.
         """
         x = self._checked(x)
-        z = np.empty(len(x))
+        z = np.empty((len(x), *self.coef.shape[1:]))
         # Multiples of 8 rows keep the matrix product's own blocks whole.
         step = max(8, _BLOCK_BYTES // (8 * max(1, self.n_features)) // 8 * 8)
         with np.errstate(over="ignore", invalid="ignore"):  # reported below, with the row
@@ -81,7 +98,7 @@ class Model:
                 np.dot(block, self.coef, out=z[start : start + step])
             z += self.intercept
         # A NaN or an infinity in a row of X always shows in its z (infinity times 0 is NaN).
-        finite = np.isfinite(z)
+        finite = np.isfinite(z) if z.ndim == 1 else np.isfinite(z).all(axis=1)
         if not finite.all():
             raise ModelError(self._not_finite(x, int(np.argmin(finite))))
         return z
@@ -91,20 +108,27 @@ class Model:
         return self.predict_from_decision(self.decision(x))
 
     def predict_from_decision(self, z: NDArray[np.float64]) -> NDArray[Any]:
-        """Return labels, the second one where z > 0, or values, (n,), for z (n,)."""
+        """Return labels or values, (n,), for z (n,) or (n, K).
+
+        Of two labels the second one where z > 0, of more the one with the largest z.
+        """
+        if z.ndim == 2:
+            return np.asarray(self.labels[z.argmax(axis=1)])
         if self.loss.is_classifier:
             return self.labels[(z > 0).astype(np.intp)]
         return np.asarray(self.loss.inverse_link(z))
 
     def predict_proba(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the probabilities of the two labels, (n, 2), for X (n, d).
+        """Return the probabilities of the labels, (n, K), for X (n, d).
 
-        Raises as `decision` does, and ModelError when the model predicts numbers.
+        Raises as `decision` does, and ModelError when the model has none.
         """
         if not self.loss.is_classifier:
             raise ModelError("this model predicts numbers and has no probabilities; use predict")
-        second = np.asarray(self.loss.inverse_link(self.decision(x)))
-        return np.column_stack([1.0 - second, second])
+        if not self.loss.has_probabilities:
+            raise ModelError("this loss gives no probabilities; use decision, or loss logistic")
+        mean = np.asarray(self.loss.inverse_link(self.decision(x)))
+        return mean if mean.ndim == 2 else np.column_stack([1.0 - mean, mean])
 
     def _checked(self, x: NDArray[Any]) -> NDArray[Any]:
         """Return X as an array if it has the model's columns and holds numbers."""

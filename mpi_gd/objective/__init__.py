@@ -1,7 +1,17 @@
 """The objective: a solver's questions answered from rows, loss, penalty and communicator."""
 
 from mpi_gd.objective.objective import Objective, Reply
+from mpi_gd.objective.rank import MOST_COLUMNS, Rank, find_rank
 from mpi_gd.objective.rows import Rows
 from mpi_gd.objective.scaling import Scaling, find_scaling
 
-__all__ = ["Objective", "Reply", "Rows", "Scaling", "find_scaling"]
+__all__ = [
+    "MOST_COLUMNS",
+    "Objective",
+    "Rank",
+    "Reply",
+    "Rows",
+    "Scaling",
+    "find_rank",
+    "find_scaling",
+]

@@ -1,88 +1,164 @@
-"""Loss and gradient of rows in one read of X.
+"""Loss, gradient and Hessian of rows in one read of X.
 
-A block of about 1.6 MB is brought into the cache, and both products with it, X_t w and r X_t, are
-done while it is there.
+A block of about 1.6 MB is brought into the cache, and all products with it, X_t w, r X_t and
+X_t' h X_t, are done while it is there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from mpi_gd.losses import Loss
+from mpi_gd.matrix import Block
 from mpi_gd.objective.rows import Floats, Rows
 
-__all__ = ["LOSS", "N_SUMS", "RESIDUAL", "WEIGHT", "Kernel"]
+__all__ = ["COUNT", "LOSS", "N_SUMS", "RESIDUAL", "WEIGHT", "Curvature", "Kernel"]
 
-# What follows the gradient (d,) and the intercept's derivative in a row of partial sums: the
-# loss, the squares of its derivatives, the weights.
-LOSS, RESIDUAL, WEIGHT = -3, -2, -1
+# What the rows of a Gram matrix are weighed with: h (n,) or (n, K, K) of a block's z, target and
+# weight. With K outputs the numbers off the diagonal must not be positive.
+Curvature = Callable[[Floats, Floats, NDArray[Any] | None], Floats]
+
+# What follows the gradient (d, K) and the intercepts' derivatives (K,) in a row of partial sums:
+# the loss, the squares of its derivatives, the weights, the number of rows that have one.
+LOSS, RESIDUAL, WEIGHT, COUNT = -4, -3, -2, -1
 N_SUMS = 4
-# Rows that fit the last level of cache need not be fetched ahead.
-_FETCH_BYTES = 16 << 20
-_CACHE_LINE = 64
 
 
 class Kernel:
-    """The sums over rows that a gradient is made of, at coefficients w and intercept b."""
+    """The sums over rows that answers are made of, at coefficients w and intercepts b.
 
-    def __init__(self, rows: Rows, loss: Loss, shift: Floats | None = None) -> None:
+    With one output w is (d,) and b a number; with K outputs they are (d, K) and (K,).
+    """
+
+    def __init__(
+        self, rows: Rows, loss: Loss, n_outputs: int = 1, shift: Floats | None = None
+    ) -> None:
         """Allocate a block's scratch; `shift` (d,) is subtracted from every row of X."""
-        self._rows, self._loss, self._shift = rows, loss, shift
-        n_rows, n_features = rows.grid.block_rows, rows.x.shape[1]
-        self.width = n_features + N_SUMS
+        self._rows, self.loss, self._n_outputs = rows, loss, n_outputs
+        self.curvature: Curvature = self._second_derivative
+        n_rows, d = rows.grid.block_rows, rows.x.shape[1]
+        shape = () if n_outputs == 1 else (n_outputs,)
+        self._reader = rows.x.reader(n_rows, shift)
+        self._z = np.empty((n_rows, *shape))
+        self._shape = (d, *shape)
+        self.width = (d + 1) * n_outputs + N_SUMS
+        n_pairs = n_outputs * (n_outputs + 1) // 2
+        self.hessian_width = n_pairs * (d * (d + 1) // 2 + d + 1)
         self._tiles = list(rows.tiles())
-        self._z = np.empty(n_rows)
-        self._sum = np.empty(n_features)
-        is_copied = shift is not None or rows.x.dtype != np.float64
-        self._copy = np.empty((n_rows, n_features)) if is_copied else None
-        self._is_fetched = not is_copied and rows.x.nbytes > _FETCH_BYTES
 
-    def tiles(self, w: Floats, b: float, out: Floats) -> None:
+    def tiles(self, w: Floats, b: float | Floats, out: Floats) -> None:
         """Put each tile's sums into a row of `out` (n_tiles, width)."""
         for (start, stop), sums in zip(self._tiles, out, strict=True):
             self.rows(start, stop, w, b, sums)
 
-    def rows(self, start: int, stop: int, w: Floats, b: float, sums: Floats) -> None:
-        """Put the sums over local rows [start, stop) into `sums` (width,), block by block."""
-        sums[:] = 0.0
-        n_features = len(w)
-        target, mask = self._rows.target, self._rows.mask
-        for first, last in self._rows.blocks(start, stop):
-            x = self._block(first, last)
-            z = self._z[: last - first]
-            np.dot(x, w, out=z)
-            z += b
-            weight = None if mask is None else mask[first:last]
-            sums[LOSS] += self._loss.sum_and_derivative(z, target[first:last], weight)
-            np.dot(z, x, out=self._sum)
-            sums[:n_features] += self._sum
-            sums[n_features] += np.add.reduce(z)
-            sums[RESIDUAL] += np.dot(z, z)
-            sums[WEIGHT] += last - first if weight is None else np.count_nonzero(weight)
+    def rows(self, start: int, stop: int, w: Floats, b: float | Floats, sums: Floats) -> None:
+        """Put the sums over local rows [start, stop) into `sums`, block by block.
 
-    def predictor(self, w: Floats, b: float) -> Floats:
-        """Return z = X w + b of all local rows, (n_rows,)."""
-        z = np.empty(len(self._rows.x))
+        `sums` is (width,), or (width + hessian_width,): then the sums for the Hessian follow.
+        """
+        sums[:] = 0.0
+        first_sums = sums[: self.width]
+        end = self._shape[0] * self._n_outputs
+        gradient = sums[:end].reshape(self._shape)
+        hessian = _Hessian(self._shape, self._n_outputs) if len(sums) > self.width else None
+        target = self._rows.target
+        for first, last in self._rows.blocks(start, stop):
+            block = self._reader.block(first, last)
+            z = self._z[: last - first]
+            self._predict(block, w, b, z, first, last)
+            weight = self._rows.weight
+            if weight is not None:
+                weight = weight[first:last]
+            if hessian:
+                hessian.add(block, self.curvature(z, target[first:last], weight))
+            first_sums[LOSS] += self.loss.sum_and_derivative(z, target[first:last], weight)
+            block.add_transposed_times(z, gradient)
+            flat = z.reshape(-1)
+            if self._n_outputs == 1:
+                sums[end] += np.add.reduce(z)
+            else:
+                sums[end : end + self._n_outputs] += np.add.reduce(z, axis=0)
+            first_sums[RESIDUAL] += np.dot(flat, flat)
+            if weight is None:
+                first_sums[WEIGHT] += last - first
+                first_sums[COUNT] += last - first
+            else:
+                first_sums[WEIGHT] += np.add.reduce(weight, dtype=np.float64)
+                first_sums[COUNT] += np.count_nonzero(weight)
+        if hessian:
+            hessian.pack(sums[self.width :])
+
+    def predictor(self, w: Floats, b: float | Floats) -> Floats:
+        """Return z = X w + b + offset of all local rows, (n_rows,) or (n_rows, K)."""
+        z = np.empty((len(self._rows.x), *self._shape[1:]))
         for start, stop in self._rows.tiles():
             for first, last in self._rows.blocks(start, stop):
-                np.dot(self._block(first, last), w, out=z[first:last])
-        z += b
+                block = self._reader.block(first, last)
+                self._predict(block, w, b, z[first:last], first, last)
         return z
 
-    def _block(self, first: int, last: int) -> Floats:
-        """Return rows of X as float64, shifted, in the cache."""
-        x = self._rows.x[first:last]
-        if self._copy is None:
-            if self._is_fetched:
-                # Touch one number a cache line: a plain stream of loads runs at the speed of the
-                # memory, where the matrix product alone, which computes between its loads, gets
-                # half of it. What the product then reads is in the cache.
-                lines = x.reshape(-1)[:: _CACHE_LINE // x.itemsize]
-                np.dot(lines, lines)
-            return x
-        copy = self._copy[: last - first]
-        if self._shift is None:
-            np.copyto(copy, x)
-        else:
-            np.subtract(x, self._shift, out=copy)
-        return copy
+    def residuals(
+        self, w: Floats, b: float | Floats, loss: Loss
+    ) -> Iterator[tuple[int, Floats, Floats]]:
+        """Yield a block's first local row, its X (n, d) and its weighted dloss/dz (n,)."""
+        for start, stop in self._tiles:
+            for first, last in self._rows.blocks(start, stop):
+                block = self._reader.block(first, last)
+                z = np.empty((last - first, *self._shape[1:]))
+                self._predict(block, w, b, z, first, last)
+                weight = self._rows.weight
+                weight = None if weight is None else weight[first:last]
+                loss.sum_and_derivative(z, self._rows.target[first:last], weight)
+                yield first, block.dense(), z
+
+    def _second_derivative(self, z: Floats, target: Floats, weight: NDArray[Any] | None) -> Floats:
+        """Return the curvature of the Hessian."""
+        h = self.loss.second_derivative(z, target)
+        return h if weight is None else (h.T * weight).T
+
+    def _predict(
+        self, block: Block, w: Floats, b: float | Floats, z: Floats, first: int, last: int
+    ) -> None:
+        """Put the linear predictor of a block into z."""
+        block.times(w, z)
+        z += b
+        if self._rows.offset is not None:
+            offset = self._rows.offset[first:last]
+            z += offset if z.ndim == 1 else offset[:, None]
+
+
+class _Hessian:
+    """Sums of h x x', h x and h, for each pair of outputs j <= k."""
+
+    def __init__(self, shape: tuple[int, ...], n_outputs: int) -> None:
+        d = shape[0]
+        self._pairs = [(j, k) for j in range(n_outputs) for k in range(j, n_outputs)]
+        self._upper = np.triu_indices(d)
+        self._grams = np.zeros((len(self._pairs), d, d))
+        self._firsts = np.zeros((len(self._pairs), d))
+        self._zeroths = np.zeros(len(self._pairs))
+
+    def add(self, block: Block, h: Floats) -> None:
+        """Add a block's, h (n,) or (n, K, K).
+
+        Off the diagonal h is not positive: its negative is summed. Where z is not finite, neither
+        is h, and all is lost anyway.
+        """
+        for place, (j, k) in enumerate(self._pairs):
+            each = h if h.ndim == 1 else np.abs(h[:, j, k])
+            block.add_gram(each, self._grams[place])
+            block.add_transposed_times(each, self._firsts[place])
+            self._zeroths[place] += np.add.reduce(each)
+
+    def pack(self, out: Floats) -> None:
+        """Write one number for each pair of equal ones."""
+        n = len(self._upper[0])
+        sums = out.reshape(len(self._pairs), -1)
+        for place in range(len(self._pairs)):
+            sums[place, :n] = self._grams[place][self._upper]
+        sums[:, n:-1] = self._firsts
+        sums[:, -1] = self._zeroths

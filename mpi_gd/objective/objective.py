@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import time
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,15 +15,21 @@ from numpy.typing import NDArray
 from mpi_gd import pulse
 from mpi_gd.comm import Reduction, TileSum, World
 from mpi_gd.errors import OutOfStep
-from mpi_gd.losses import Loss
-from mpi_gd.objective.kernel import LOSS, RESIDUAL, WEIGHT, Kernel
+from mpi_gd.losses import Loss, Squared
+from mpi_gd.objective.elimination import eliminate
+from mpi_gd.objective.kernel import COUNT, LOSS, RESIDUAL, WEIGHT, Curvature, Kernel
+from mpi_gd.objective.moments import second_moments
 from mpi_gd.objective.rows import Floats, Rows
 from mpi_gd.objective.sample import BatchPlan, BatchRows
 from mpi_gd.objective.scaling import Scaling
-from mpi_gd.penalties import Penalty
-from mpi_gd.solvers import Answer, Problem, Question
+from mpi_gd.penalties import Bound
+from mpi_gd.solvers import Answer, Batch, Problem, Question
 
 __all__ = ["Objective", "Reply"]
+
+# The questions' sums are told apart by the batch's size, 0 for all rows, and this much more where
+# the Hessian is asked for too.
+_HESSIAN_KEY = "h"
 
 
 @dataclass(frozen=True)
@@ -46,24 +55,37 @@ class Objective:
         world: World,
         rows: Rows,
         loss: Loss,
-        penalty: Penalty,
+        penalty: Bound,
         scaling: Scaling,
         *,
         reduction: Reduction = "exact",
         seed: int = 0,
         n_votes: int = 0,
+        free: NDArray[np.bool_] | None = None,
+        is_ill_conditioned: bool = False,
     ) -> None:
-        """Plan kernel and message; nothing is computed or sent."""
+        """Plan kernel and message; nothing is computed or sent.
+
+        `free` (n_params,) says which parameters are not held at 0; None for all.
+        """
         self._world, self._rows, self._seed = world, rows, seed
         self._loss, self._penalty, self._scaling = loss, penalty, scaling
         self._reduction, self._n_votes = reduction, n_votes
-        self._kernel = Kernel(rows, loss, scaling.mean if scaling.is_shifted else None)
+        self._fixed = None if free is None or free.all() else ~free
+        self._is_ill_conditioned = is_ill_conditioned
+        shift = scaling.mean if scaling.is_shifted else None
+        self._kernel = Kernel(rows, loss, scaling.n_outputs, shift)
         # What rides in the message: a digest of u, votes, each rank's compute seconds.
         self._extra = np.zeros(1 + n_votes + world.size)
-        self._sums: dict[int, TileSum] = {0: self._tile_sum(rows.grid.n_tiles)}
+        self._sums: dict[str, TileSum] = {"0": self._tile_sum(rows.grid.n_tiles)}
         self._partials = np.empty((rows.n_tiles, self._kernel.width))
         self._n_answers = 0
         self._batches: dict[int, BatchRows] = {}
+
+    @property
+    def n_params(self) -> int:
+        """Return the number of coefficients and intercepts."""
+        return (self._rows.x.shape[1] + 1) * self._scaling.n_outputs
 
     @property
     def problem(self) -> Problem:
@@ -71,12 +93,18 @@ class Objective:
         scaling, penalty = self._scaling, self._penalty
         # The trace of X'X / n bounds its eigenvalues; the intercept's column of ones adds 1.
         squares = np.append(scaling.mean_squares, 1.0)
+        curvature = self._loss.curvature
+        usual = curvature if math.isfinite(curvature) else 1.0
         return Problem(
-            n_params=len(squares),
-            mean_curvature=self._loss.curvature * float(squares.mean()),
-            max_curvature=self._loss.curvature * float(squares.sum())
-            + penalty.curvature(scaling.penalty_factor),
+            n_params=self.n_params,
+            mean_curvature=usual * float(squares.mean()),
+            max_curvature=curvature * float(squares.sum()) + penalty.curvature(),
             n_batches=lambda size: BatchPlan(self._rows.grid, size).n_batches,
+            rest=None if penalty.is_smooth else _Rest(penalty, scaling.n_outputs),
+            has_kinks=not self._loss.is_smooth,
+            n_outputs=scaling.n_outputs,
+            has_closed_form=self._loss == Squared() and penalty.is_smooth,
+            is_ill_conditioned=self._is_ill_conditioned,
         )
 
     def answer(self, question: Question, votes: Floats | None = None) -> Reply:
@@ -87,51 +115,113 @@ class Objective:
         began = time.perf_counter_ns()
         self._n_answers += 1
         pulse.doing("computing gradient", self._n_answers)
-        size = question.batch.size if question.batch else 0
+        self._kernel.loss = (
+            self._loss.smoothed(question.smoothing) if question.smoothing else self._loss
+        )
+        key = self._plan(question.batch, question.hessian)
+        tile_sum = self._sums[key]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            partials = self._local_sums(question)
-            extra, digest = self._fill_extra(question.u, votes)
-            computed = time.perf_counter_ns()
-            extra[1 + self._n_votes + self._world.rank] = computed - began
-            pulse.waiting()
-            sums = self._sums[size].sum(partials, extra)
+            if question.hessian:
+                sums, extra, digest, computed = self._streamed(question, votes, tile_sum, began)
+            else:
+                partials = self._local_sums(question)
+                extra, digest = self._fill_extra(question.u, votes)
+                computed = time.perf_counter_ns()
+                extra[1 + self._n_votes + self._world.rank] = computed - began
+                pulse.waiting()
+                sums = tile_sum.sum(partials, extra)
             pulse.done()
             reduced = time.perf_counter_ns()
             self._require_step(extra[0], digest)
-            # All terms grow with the loss's derivatives.
-            self._sums[size].follow(float(sums[RESIDUAL]))
-            answer = self._assemble(question.u, sums)
+            gradient_sums = sums[: self._kernel.width]
+            if not question.hessian:
+                # All terms grow with the loss's derivatives.
+                tile_sum.follow(float(gradient_sums[RESIDUAL]))
+            answer = self._assemble(question.u, gradient_sums, sums[self._kernel.width :])
+        if question.optimum:
+            answer = dataclasses.replace(answer, optimum=self._optimum())
         return Reply(
             answer=answer,
             votes=extra[1 : 1 + self._n_votes].copy(),
             compute=extra[1 + self._n_votes :] * 1e-9,
-            n_rows=int(sums[WEIGHT]),
+            n_rows=int(gradient_sums[COUNT]),
             reduce_seconds=(reduced - computed) * 1e-9,
         )
 
+    def gram(self, u: Floats, curvature: Curvature) -> Floats:
+        """Return sum_i h_i x_i x_i' over all ranks' rows, x in the solver's coordinates, at u.
+
+        (n_params, n_params), not divided by the weights; `curvature` gives h. Collective.
+        """
+        usual = self._kernel.curvature
+        self._kernel.curvature, self._kernel.loss = curvature, self._loss
+        tile_sum = self._tile_sum(self._rows.grid.n_tiles, hessian=True)
+        try:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                sums, *_ = self._streamed(Question(u), None, tile_sum, 0)
+        finally:
+            self._kernel.curvature = usual
+            pulse.done()
+        return self._scaling.hessian(sums[self._kernel.width :])
+
+    def predictor(self, u: Floats) -> Floats:
+        """Return z of all local rows, offset included: (n_rows,) or (n_rows, K)."""
+        return self._kernel.predictor(*self._scaling.to_kernel(u))
+
+    def scores(self, u: Floats) -> Iterator[tuple[int, Floats]]:
+        """Yield the weighted gradient of each local row's loss at u, block by block.
+
+        Each is the first local row and (n, n_params), of one output, in the solver's coordinates.
+        """
+        w, b = self._scaling.to_kernel(u)
+        for first, dense, r in self._kernel.residuals(w, b, self._loss):
+            yield first, self._scaling.scores(dense, r)
+
     def exponents(self) -> dict[str, NDArray[np.int64]]:
         """Return the exact sums' exponents, which are part of the training's state."""
-        return {str(size): tile_sum.exponents for size, tile_sum in self._sums.items()}
+        return {key: tile_sum.exponents for key, tile_sum in self._sums.items()}
 
     def set_exponents(self, exponents: dict[str, NDArray[np.int64]]) -> None:
         """Take the exponents from a checkpoint."""
-        for size, values in exponents.items():
-            self._plan_batches(int(size))
-            self._sums[int(size)].set_exponents(values)
+        for key, values in exponents.items():
+            size = int(key.removesuffix(_HESSIAN_KEY))
+            self._plan(Batch(size, 0) if size else None, key.endswith(_HESSIAN_KEY))
+            self._sums[key].set_exponents(values)
 
-    def _tile_sum(self, n_terms: int) -> TileSum:
+    def _optimum(self) -> Floats:
+        """Return the minimum of least squares, to the digits that the data have; collective."""
+        scaling, rows = self._scaling, self._rows
+        y = rows.target if rows.offset is None else rows.target - rows.offset
+        # The penalty's weights on w_j = u_j / deviation_j.
+        ridge = self._penalty.hessian_diagonal() * np.square(scaling.deviation) * scaling.weight
+        has_intercept = self._fixed is None or not self._fixed[-1]
+        found = eliminate(second_moments(self._world, rows, y), has_intercept, ridge)
+        return scaling.to_solver(found.coef, found.intercept)
+
+    def _tile_sum(self, n_terms: int, hessian: bool = False) -> TileSum:
         """Plan a message for sums of `n_terms` rows of partial sums."""
-        width = self._kernel.width
+        width = self._kernel.width + (self._kernel.hessian_width if hessian else 0)
         return TileSum(self._world, n_terms, width, self._reduction, self._extra.size)
 
-    def _plan_batches(self, size: int) -> None:
-        """Make what batches of this size need."""
-        if size in self._sums:
-            return
-        plan = BatchPlan(self._rows.grid, size)
-        rows = self._rows
-        self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
-        self._sums[size] = self._tile_sum(plan.n_lanes)
+    def _plan(self, batch: Batch | None, hessian: bool) -> str:
+        """Make what such questions need, if it is not there; return its key."""
+        size = batch.size if batch else 0
+        key = f"{size}{_HESSIAN_KEY}" if hessian else str(size)
+        if key not in self._sums:
+            n_terms = self._rows.grid.n_tiles
+            if size:
+                plan = BatchPlan(self._rows.grid, size)
+                rows = self._rows
+                self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
+                n_terms = plan.n_lanes
+            self._sums[key] = self._tile_sum(n_terms, hessian)
+        return key
+
+    def _chunks(self, batch: Batch | None) -> list[tuple[int, int]]:
+        """Return the local rows of each term of a sum: tiles, or chunks of a batch."""
+        if batch is None:
+            return list(self._rows.tiles())
+        return self._batches[batch.size].of(batch.number)
 
     def _local_sums(self, question: Question) -> Floats:
         """Return the sums over this rank's tiles, or over its chunks of a batch."""
@@ -139,12 +229,42 @@ class Objective:
         if question.batch is None:
             self._kernel.tiles(w, b, self._partials)
             return self._partials
-        self._plan_batches(question.batch.size)
-        chunks = self._batches[question.batch.size].of(question.batch.number)
+        chunks = self._chunks(question.batch)
         partials = np.empty((len(chunks), self._kernel.width))
         for (start, stop), sums in zip(chunks, partials, strict=True):
             self._kernel.rows(start, stop, w, b, sums)
         return partials
+
+    def _streamed(
+        self, question: Question, votes: Floats | None, tile_sum: TileSum, began: int
+    ) -> tuple[Floats, Floats, int, int]:
+        """Sum gradient and Hessian, tile by tile: Hessians of all tiles would fill the memory.
+
+        Return the sums, what rode along, the digest of u, and when the computing was done.
+        """
+        w, b = self._scaling.to_kernel(question.u)
+        chunks = self._chunks(question.batch)
+        terms = np.empty(self._kernel.width + self._kernel.hessian_width)
+        extra, digest = self._fill_extra(question.u, votes)
+        place = 1 + self._n_votes + self._world.rank
+        computed = began
+
+        def tiles() -> Iterator[Floats]:
+            nonlocal computed
+            for start, stop in chunks:
+                self._kernel.rows(start, stop, w, b, terms)
+                yield terms
+            computed = time.perf_counter_ns()
+            extra[place] = computed - began
+            pulse.waiting()
+
+        def pilot() -> Floats:
+            terms[:] = 0.0
+            if question.batch is None and self._rows.first_tile == 0 and chunks:
+                self._kernel.rows(*chunks[0], w, b, terms)
+            return terms
+
+        return tile_sum.sum_stream(tiles, pilot, extra), extra, digest, computed
 
     def _fill_extra(self, u: Floats, votes: Floats | None) -> tuple[Floats, int]:
         """Return what rides in the message, all but the seconds, and the digest of u."""
@@ -165,12 +285,46 @@ class Objective:
                 "NPY_DISABLE_CPU_FEATURES alike on all of them"
             )
 
-    def _assemble(self, u: Floats, sums: Floats) -> Answer:
-        """Return value and gradient in the solver's coordinates."""
+    def _assemble(self, u: Floats, sums: Floats, hessian_sums: Floats) -> Answer:
+        """Return the smooth part's value, gradient and Hessian in the solver's coordinates."""
         weight = float(sums[WEIGHT]) or 1.0
-        factor = self._scaling.penalty_factor
+        n_outputs = self._scaling.n_outputs
         gradient = self._scaling.gradient(sums)
         gradient /= weight
-        self._penalty.add_gradient(u[:-1], factor, gradient[:-1])
-        value = float(sums[LOSS]) / weight + self._penalty.value(u[:-1], factor)
-        return Answer(value, gradient, float(np.sqrt(sums[RESIDUAL] / weight)))
+        self._penalty.add_gradient(u[:-n_outputs], gradient[:-n_outputs])
+        value = float(sums[LOSS]) / weight + self._penalty.value(u[:-n_outputs])
+        hessian = None
+        if hessian_sums.size:
+            hessian = self._scaling.hessian(hessian_sums)
+            hessian /= weight
+            diagonal = hessian.reshape(-1)[:: len(u) + 1]
+            diagonal[:-n_outputs] += self._penalty.hessian_diagonal()
+        if self._fixed is not None:
+            gradient[self._fixed] = 0.0
+            if hessian is not None:
+                hessian[self._fixed] = 0.0
+                hessian[:, self._fixed] = 0.0
+        return Answer(value, gradient, float(np.sqrt(sums[RESIDUAL] / weight)), hessian)
+
+
+class _Rest:
+    """A penalty's part without derivatives, of coefficients and intercepts together."""
+
+    def __init__(self, penalty: Bound, n_outputs: int) -> None:
+        self._penalty, self._n_outputs = penalty, n_outputs
+        self.blocks = penalty.blocks
+
+    def value(self, u: Floats) -> float:
+        """Return the penalty of the coefficients."""
+        return self._penalty.rest(u[: -self._n_outputs])
+
+    def prox(self, v: Floats, step: float | Floats) -> Floats:
+        """Return the proximal map, which leaves the intercepts alone."""
+        k = -self._n_outputs
+        part = step if isinstance(step, float) else step[:k]
+        return np.append(self._penalty.prox(v[:k], part), v[k:])
+
+    def residual(self, u: Floats, gradient: Floats) -> Floats:
+        """Return the smallest subgradient of the whole objective."""
+        k = -self._n_outputs
+        return np.append(self._penalty.subgradient_residual(u[:k], gradient[:k]), gradient[k:])

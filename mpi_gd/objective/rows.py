@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.data.grid import RowGrid
+from mpi_gd.matrix import Matrix
 
 __all__ = ["Floats", "Rows"]
 
@@ -24,12 +24,14 @@ class Rows:
     first_tile: int
     last_tile: int
     """One past the last tile that is owned."""
-    x: NDArray[Any]
-    """(n_rows, n_features) float64 or float32, C-contiguous; may be a map of a file."""
+    x: Matrix
+    """(n_rows, n_features); may be a map of a file."""
     target: Floats
     """(n_rows,): what the loss's `encode` made of y."""
-    mask: NDArray[np.bool_] | None = None
-    """(n_rows,): the rows that count in training; None for all."""
+    weight: Floats | NDArray[np.bool_] | None = None
+    """(n_rows,): how much a row counts, or a mask of the rows that do; None for all alike."""
+    offset: Floats | None = None
+    """(n_rows,): what is added to the linear predictor; None for nothing."""
 
     @property
     def n_tiles(self) -> int:

@@ -4,9 +4,11 @@ With u the solver's point, s the deviations and m the means,
 
     w_j = u_j / s_j,    b = u_b - sum_j m_j w_j,
 
-and the gradient goes back by g_u = (g_w - m g_b) / s. The objective is the same function; only
-the way to its minimum is shorter. The penalty is on w unless the job asks for standardized
-columns: then it is on u.
+and the gradient goes back by g_u = (g_w - m g_b) / s, the Hessian likewise. With K outputs w_j, b
+and u_b are (K,). The objective is the same function; only the way to its minimum is shorter. The
+penalty is on w unless the job asks for standardized columns: then it is on u. Without an intercept
+there is nothing that could take up the means: they are 0 then, unless the columns are to be
+standardized.
 """
 
 from __future__ import annotations
@@ -40,33 +42,103 @@ class Scaling:
     deviation: Floats
     """1 for a constant column."""
     weight: float
+    """The sum of the rows' weights."""
+    n_rows: int
     """The number of rows that count."""
     is_shifted: bool
     """Whether the kernel subtracts the means from X."""
-    penalty_factor: Floats
-    """The penalty's scale: w_j^2 = factor_j u_j^2, or 1 if the penalty is on u."""
+    penalty_scale: Floats
+    """What the penalty is on: penalty_scale_j u_j, which is w_j, or u_j itself."""
     mean_squares: Floats
     """The mean of the squares of each column in the solver's coordinates: 1, or 0 if constant."""
+    n_outputs: int = 1
 
-    def to_kernel(self, u: Floats) -> tuple[Floats, float]:
-        """Return w (n_features,) and b for the kernel, whose X may be shifted."""
-        w = u[:-1] / self.deviation
-        b = float(u[-1])
-        return w, b if self.is_shifted else b - float(np.dot(self.mean, w))
+    def to_kernel(self, u: Floats) -> tuple[Floats, float | Floats]:
+        """Return w (n_features,) and b for the kernel, whose X may be shifted; or (d, K), (K,)."""
+        w, b = self._split(u)
+        w = (w.T / self.deviation).T
+        return w, b if self.is_shifted else b - np.dot(self.mean, w)
 
     def gradient(self, sums: Floats) -> Floats:
-        """Return the gradient in u (n_features + 1,) from the kernel's sums (g_w, g_b, ...)."""
-        n = len(self.deviation)
-        gradient = sums[: n + 1].copy()
+        """Return the gradient in u (n_params,) from the kernel's sums (g_w, g_b, ...)."""
+        gradient = sums[: (len(self.deviation) + 1) * self.n_outputs].copy()
+        w, b = self._split(gradient)
         if not self.is_shifted:
-            gradient[:n] -= self.mean * gradient[n]
-        gradient[:n] /= self.deviation
+            w -= self.mean * b if self.n_outputs == 1 else np.outer(self.mean, b)
+        # w is a view of the gradient.
+        columns = w.T
+        columns /= self.deviation
         return gradient
 
-    def to_original(self, u: Floats) -> tuple[Floats, float]:
+    def hessian(self, sums: Floats) -> Floats:
+        """Return the Hessian in u (n_params, n_params) from the kernel's sums for it."""
+        d, n_outputs = len(self.deviation), self.n_outputs
+        n_pairs = n_outputs * (n_outputs + 1) // 2
+        upper = np.triu_indices(d)
+        hessian = np.zeros((d + 1, n_outputs, d + 1, n_outputs))
+        place = 0
+        for j in range(n_outputs):
+            for k in range(j, n_outputs):
+                packed = sums.reshape(n_pairs, -1)[place]
+                place += 1
+                block = np.empty((d + 1, d + 1))
+                block[upper] = packed[: len(upper[0])]
+                block[:d, d], block[d, d] = packed[len(upper[0]) : -1], packed[-1]
+                lower = np.tril_indices(d + 1, -1)
+                block[lower] = block.T[lower]
+                self._to_solver(block)
+                hessian[:, j, :, k] = hessian[:, k, :, j] = block if j == k else -block
+        n_params = (d + 1) * n_outputs
+        return hessian.reshape(n_params, n_params)
+
+    def scores(self, x: Floats, r: Floats) -> Floats:
+        """Return r_i times each row in the solver's coordinates, (n, d + 1), of the kernel's X."""
+        scores = np.empty((len(x), x.shape[1] + 1))
+        np.subtract(x, 0.0 if self.is_shifted else self.mean, out=scores[:, :-1])
+        scores[:, :-1] /= self.deviation
+        scores[:, -1] = 1.0
+        scores *= r[:, None]
+        return scores
+
+    def _to_solver(self, block: Floats) -> None:
+        """Change the coordinates of a symmetric (d + 1, d + 1), the intercept last."""
+        d = len(self.deviation)
+        if not self.is_shifted:
+            first, total = block[:d, d].copy(), block[d, d]
+            cross = np.outer(self.mean, first)
+            block[:d, :d] -= cross + cross.T - total * np.outer(self.mean, self.mean)
+            block[:d, d] -= total * self.mean
+            block[d, :d] = block[:d, d]
+        block[:d] /= self.deviation[:, None]
+        block[:, :d] /= self.deviation
+
+    def to_original(self, u: Floats) -> tuple[Floats, float | Floats]:
         """Return coefficients and intercept for the data as they were read."""
-        coef = u[:-1] / self.deviation
-        return coef, float(u[-1]) - float(np.dot(self.mean, coef))
+        w, b = self._split(u)
+        coef = (w.T / self.deviation).T
+        return coef, b - np.dot(self.mean, coef)
+
+    def to_solver(self, coef: Floats, intercept: float) -> Floats:
+        """Return u for coefficients of one output."""
+        return np.append(coef * self.deviation, intercept + np.dot(self.mean, coef))
+
+    def to_original_matrix(self) -> Floats:
+        """Return the matrix (n_params, n_params) that takes u to coefficients and intercepts."""
+        d, k = len(self.deviation), self.n_outputs
+        matrix = np.zeros((d + 1, k, d + 1, k))
+        for j in range(k):
+            columns = np.arange(d)
+            matrix[columns, j, columns, j] = 1.0 / self.deviation
+            matrix[d, j, :d, j] = -self.mean / self.deviation
+            matrix[d, j, d, j] = 1.0
+        return matrix.reshape((d + 1) * k, (d + 1) * k)
+
+    def _split(self, u: Floats) -> tuple[Floats, float | Floats]:
+        """Return views of the coefficients, (d,) or (d, K), and the intercept, or (K,)."""
+        if self.n_outputs == 1:
+            return u[:-1], float(u[-1])
+        d = len(self.deviation)
+        return u[: -self.n_outputs].reshape(d, self.n_outputs), u[-self.n_outputs :]
 
 
 def find_scaling(
@@ -78,20 +150,27 @@ def find_scaling(
     standardize: bool,
     precondition: bool,
     locate: Callable[[int], str],
+    intercept: bool = True,
+    ties: tuple[NDArray[np.int64], ...] = (),
+    n_outputs: int = 1,
 ) -> Scaling:
     """Return the scaling of the training rows; collective. Reads the rows once, seldom twice.
 
-    Raises DataError, on all ranks, when X holds what is not a finite number or no row counts;
-    `locate` names the place of a global row.
+    Columns in one of `ties` share their deviation, the root mean square of their own, unless they
+    are to be standardized. Raises DataError, on all ranks, when X holds what is not a finite number
+    or no row counts; `locate` names the place of a global row.
     """
     pilot = _moments(world, rows, np.zeros(rows.x.shape[1]), "fast", first_only=True)
-    center = np.nan_to_num(pilot[0], nan=0.0, posinf=0.0, neginf=0.0)
-    mean, variance, weight = _moments(world, rows, center, reduction)
-    if not weight:
+    center = np.nan_to_num(pilot.mean, nan=0.0, posinf=0.0, neginf=0.0)
+    found = _moments(world, rows, center, reduction)
+    if not found.n_rows:
         raise DataError("no row is left to train on: set data.test_fraction lower")
-    far = np.abs(mean - center) > _PILOT_OFF * np.sqrt(variance)
+    if not found.weight:
+        raise DataError("the weights of all rows are 0: at least one must count")
+    far = np.abs(found.mean - center) > _PILOT_OFF * np.sqrt(found.variance)
     if far.any():
-        mean, variance, weight = _moments(world, rows, mean, reduction)
+        found = _moments(world, rows, found.mean, reduction)
+    mean, variance = found.mean, found.variance
     if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
         with world.phase("looking for what is not a finite number"):
             _require_finite(rows, columns, locate)
@@ -105,13 +184,33 @@ def find_scaling(
     if is_constant.any():
         _require_constant(world, rows, columns, np.flatnonzero(is_constant))
     deviation = np.where(is_constant, 1.0, deviation)
+    squares = variance + np.square(mean)
+    ones, zeros = np.ones_like(mean), np.zeros_like(mean)
     if not (standardize or precondition):
-        ones, zeros = np.ones_like(mean), np.zeros_like(mean)
-        return Scaling(zeros, ones, weight, False, ones, variance + np.square(mean))
-    is_shifted = bool((np.abs(mean) > _FAR * deviation).any())
-    factor = np.ones_like(deviation) if standardize else 1.0 / np.square(deviation)
+        return Scaling(
+            zeros, ones, found.weight, found.n_rows, False, ones, squares, n_outputs=n_outputs
+        )
+    mean_squares = 1.0 - is_constant.astype(np.float64)
+    if not intercept and not standardize:
+        mean = zeros
+        deviation = np.sqrt(np.where(squares > 0, squares, 1.0))
+        mean_squares = (squares > 0).astype(np.float64)
+    if not standardize:
+        variance = np.square(deviation)
+        for tied in ties:
+            deviation[tied] = np.sqrt(variance[tied].mean())
+        mean_squares *= variance / np.square(deviation)
+    is_shifted = rows.x.can_shift and bool((np.abs(mean) > _FAR * deviation).any())
+    scale = ones if standardize else 1.0 / deviation
     return Scaling(
-        mean, deviation, weight, is_shifted, factor, 1.0 - is_constant.astype(np.float64)
+        mean,
+        deviation,
+        found.weight,
+        found.n_rows,
+        is_shifted,
+        scale,
+        mean_squares,
+        n_outputs=n_outputs,
     )
 
 
@@ -119,7 +218,9 @@ def _require_constant(
     world: World, rows: Rows, columns: tuple[str, ...], suspects: NDArray[np.int64]
 ) -> None:
     """Raise DataError for a column that is not constant: its squares are too small to add."""
-    used = rows.x[:, suspects] if rows.mask is None else rows.x[np.ix_(rows.mask, suspects)]
+    used = rows.x.columns(suspects)
+    if rows.weight is not None:
+        used = used[rows.weight > 0]
     ends = np.full((2, len(suspects)), -np.inf)
     if len(used):
         ends[:] = used.max(axis=0), -used.min(axis=0)
@@ -140,49 +241,53 @@ def _require_finite(rows: Rows, columns: tuple[str, ...], locate: Callable[[int]
     offset = rows.first_tile * rows.grid.tile_rows
     for tile in rows.tiles():
         for first, last in rows.blocks(*tile):
-            bad = np.argwhere(~np.isfinite(rows.x[first:last]))
-            if bad.size:
-                i, j = (int(number) for number in bad[0])
+            found = rows.x.find_not_finite(first, last)
+            if found:
+                i, j, value = found
                 raise DataError(
-                    f"{locate(offset + first + i)}, column {columns[j]!r}: got "
-                    f"{rows.x[first + i, j]}, expected a finite number; remove the row, or fill "
-                    "the gap before training"
+                    f"{locate(offset + i)}, column {columns[j]!r}: got {value}, expected a finite "
+                    "number; remove the row, or fill the gap before training"
                 )
+
+
+@dataclass(frozen=True, eq=False)
+class _Moments:
+    """Mean and variance of each column, the weight of the rows and their number."""
+
+    mean: Floats
+    variance: Floats
+    weight: float
+    n_rows: int
 
 
 def _moments(
     world: World, rows: Rows, center: Floats, reduction: Reduction, first_only: bool = False
-) -> tuple[Floats, Floats, float]:
-    """Return mean and variance of each column, and the weight of the rows; collective.
+) -> _Moments:
+    """Return the moments of the rows; collective.
 
     `first_only` looks at the first tile of all: a pilot, whose mean is near enough.
     """
-    width = len(center)
-    partials = np.zeros((rows.n_tiles, 2 * width + 1))
+    d = len(center)
+    partials = np.zeros((rows.n_tiles, 2 * d + 2))
+    reader = rows.x.reader(rows.grid.block_rows)
     for sums, (start, stop) in zip(partials, rows.tiles(), strict=True):
         if first_only and rows.first_tile > 0:
             break
         for first, last in rows.blocks(start, stop):
-            _add_block(rows, first, last, center, sums)
+            weight = np.ones(last - first)
+            if rows.weight is not None:
+                weight = rows.weight[first:last].astype(np.float64)
+            with np.errstate(invalid="ignore", over="ignore"):
+                reader.block(first, last).add_moments(center, weight, sums[:-2].reshape(2, d))
+            sums[-2] += np.add.reduce(weight)
+            sums[-1] += np.count_nonzero(weight)
         if first_only:
             break
-    total = TileSum(world, rows.grid.n_tiles, 2 * width + 1, reduction).sum(partials)
-    weight = float(total[-1])
-    if not weight:
-        return np.zeros(width), np.zeros(width), 0.0
+    total = TileSum(world, rows.grid.n_tiles, 2 * d + 2, reduction).sum(partials)
+    weight_sum, n_rows = float(total[-2]), int(total[-1])
+    if not weight_sum:
+        return _Moments(np.zeros(d), np.zeros(d), 0.0, n_rows)
     with np.errstate(invalid="ignore", over="ignore"):
-        off = total[:width] / weight
-        variance = total[width:-1] / weight - np.square(off)
-        return center + off, np.maximum(variance, 0.0), weight
-
-
-def _add_block(rows: Rows, first: int, last: int, center: Floats, sums: Floats) -> None:
-    """Add sum x - c, sum (x - c)^2 and the number of rows that count."""
-    width = len(center)
-    with np.errstate(invalid="ignore", over="ignore"):
-        x = np.subtract(rows.x[first:last], center, dtype=np.float64)
-        ones = np.ones(last - first) if rows.mask is None else rows.mask[first:last] * 1.0
-        sums[:width] += np.dot(ones, x)
-        np.square(x, out=x)
-        sums[width:-1] += np.dot(ones, x)
-        sums[-1] += ones.sum()
+        off = total[:d] / weight_sum
+        variance = total[d:-2] / weight_sum - np.square(off)
+        return _Moments(center + off, np.maximum(variance, 0.0), weight_sum, n_rows)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from mpi_gd.penalties.penalty import Floats, Penalty
+from mpi_gd.penalties.penalty import Bound, Floats
+from mpi_gd.penalties.separable import Separable, SeparableBound, require_strength
 
 __all__ = ["L2"]
 
 
 @dataclass(frozen=True)
-class L2(Penalty):
+class L2(Separable):
     """penalty(w) = alpha / 2 * |w|^2, beside a loss that is a mean over the rows."""
 
     alpha: float = 1e-4
@@ -21,17 +21,10 @@ class L2(Penalty):
     LogisticRegression(C=c) is 1 / (c * n_samples)."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.alpha < math.inf:
-            raise ValueError(f"alpha must be a finite number, 0 or more, got {self.alpha}")
+        require_strength(self.alpha)
+        super().__post_init__()
 
-    def value(self, u: Floats, factor: Floats) -> float:
-        """Return alpha / 2 * sum_j factor_j u_j^2."""
-        return 0.5 * self.alpha * float(np.dot(u, factor * u))
-
-    def add_gradient(self, u: Floats, factor: Floats, out: Floats) -> None:
-        """Add alpha * factor_j * u_j."""
-        out += self.alpha * (factor * u)
-
-    def curvature(self, factor: Floats) -> float:
-        """Return alpha * max_j factor_j."""
-        return self.alpha * float(factor.max(initial=0.0))
+    def bind_arrays(self, factor: Floats, scale: Floats, lower: Floats, upper: Floats) -> Bound:
+        """Return the squares' weights alpha factor scale^2."""
+        l2 = self.alpha * factor * np.square(scale)
+        return SeparableBound(np.zeros_like(l2), l2, lower, upper)

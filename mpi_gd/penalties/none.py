@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mpi_gd.penalties.penalty import Floats, Penalty
+import numpy as np
+
+from mpi_gd.penalties.penalty import Bound, Floats
+from mpi_gd.penalties.separable import Separable, SeparableBound
 
 __all__ = ["NoPenalty"]
 
 
 @dataclass(frozen=True)
-class NoPenalty(Penalty):
-    """penalty(w) = 0."""
+class NoPenalty(Separable):
+    """penalty(w) = 0; there may be bounds."""
 
-    def value(self, u: Floats, factor: Floats) -> float:
-        """Return 0."""
-        return 0.0
-
-    def add_gradient(self, u: Floats, factor: Floats, out: Floats) -> None:
-        """Add nothing."""
-
-    def curvature(self, factor: Floats) -> float:
-        """Return 0."""
-        return 0.0
+    def bind_arrays(self, factor: Floats, scale: Floats, lower: Floats, upper: Floats) -> Bound:
+        """Return bounds alone."""
+        zeros = np.zeros_like(scale)
+        return SeparableBound(zeros, zeros, lower, upper)

@@ -81,6 +81,10 @@ class Problem:
     kink_error: float = 0.0
     """The smoothed loss is off by at most this times the smoothing width."""
     n_outputs: int = 1
+    has_closed_form: bool = False
+    """Whether the minimum can be asked for: of least squares."""
+    is_ill_conditioned: bool = False
+    """Whether columns are so nearly dependent that a Hessian in float64 cannot tell them apart."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ class Question:
     smoothing: float = 0.0
     """Width in z within which a loss's kinks are rounded off; 0: the loss itself, whose gradient is
     then one of the subgradients."""
+    optimum: bool = False
+    """Whether to ask for the minimum itself, where that has a closed form."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,8 @@ class Answer:
     hessian: Floats | None = None
     """(n_params, n_params), symmetric and positive semidefinite: where a loss is not convex in z,
     its expectation."""
+    optimum: Floats | None = None
+    """(n_params,): where the whole objective is least."""
 
     @property
     def is_finite(self) -> bool:
@@ -171,6 +179,14 @@ class Solver(ABC):
     def resolve(self, problem: Problem) -> Solver:
         """Return the solver that does the work: this one, unless it chooses among others."""
         return self
+
+    def lacks(self, problem: Problem) -> str:
+        """Say what keeps it from minimizing such an objective; empty if nothing does."""
+        if problem.rest is not None and not self.takes_rest:
+            return "cannot handle a penalty with kinks or bounds"
+        if problem.has_kinks and not self.takes_kinks:
+            return "cannot minimize a loss with kinks"
+        return ""
 
     @abstractmethod
     def start(self, problem: Problem, u: Floats) -> Any:

@@ -19,6 +19,7 @@ from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.grid import RowGrid
 from mpi_gd.errors import DataError, OutOfStep
 from mpi_gd.losses import LOSSES, Loss
+from mpi_gd.matrix import Dense
 from mpi_gd.objective import Objective, Rows, find_scaling
 from mpi_gd.penalties import L2
 from mpi_gd.solvers import (
@@ -70,6 +71,9 @@ class CountingWorld(MpiWorld):
         return super().alltoallv(pieces)
 
 
+NAMES = tuple(f"x{j}" for j in range(D))
+
+
 def table(n: int, loss: Loss) -> tuple[Any, Any, Any]:
     """Return X, y and mask of all rows, the same on all ranks."""
     rng = np.random.default_rng(n)
@@ -90,17 +94,24 @@ def rows_of(world: World, n: int, loss: Loss) -> Rows:
     # Aligned, as the program has it.
     mine = aligned_empty(x[own].shape, x.dtype)
     mine[:] = x[own]
-    return Rows(grid, first, last, mine, loss.encode(y[own]), mask[own].copy())
+    return Rows(grid, first, last, Dense(mine), loss.encode(y[own]), mask[own].copy())
 
 
 def objective_of(world: World, n: int, loss: Loss) -> Objective:
     """Return the objective as the program makes it."""
     rows = rows_of(world, n, loss)
-    names = tuple(f"x{j}" for j in range(D))
     scaling = find_scaling(
-        world, rows, names, "exact", standardize=False, precondition=True, locate=str
+        world, rows, NAMES, "exact", standardize=False, precondition=True, locate=str
     )
-    return Objective(world, rows, loss, L2(1e-3), scaling, seed=11, n_votes=N_VOTES)
+    return Objective(
+        world,
+        rows,
+        loss,
+        L2(1e-3).bind(NAMES, scaling.penalty_scale),
+        scaling,
+        seed=11,
+        n_votes=N_VOTES,
+    )
 
 
 def history(world: World, n: int, kind: str, solver: Solver) -> list[bytes]:
@@ -139,8 +150,8 @@ def test_other_rows_on_another_rank_are_noticed() -> None:
     world = MpiWorld(MPI.COMM_WORLD)
     u = np.linspace(-1, 1, D + 1)
     rows = rows_of(world, 5003, LOSSES["squared"]())
-    assert rows.mask is not None
-    rows.mask[:1] = True
+    assert rows.weight is not None
+    rows.weight[:1] = True
     scaling = find_scaling(
         world, rows, ("x",) * D, "exact", standardize=False, precondition=True, locate=str
     )
@@ -148,7 +159,9 @@ def test_other_rows_on_another_rank_are_noticed() -> None:
     for culprit in (None, 0, SIZE - 1):
         if culprit == RANK:
             rows.target[0] += 1.0
-        objective = Objective(world, rows, LOSSES["squared"](), L2(), scaling)
+        objective = Objective(
+            world, rows, LOSSES["squared"](), L2().bind(NAMES, scaling.penalty_scale), scaling
+        )
         values.append(objective.answer(Question(u)).answer.value)
     assert len(set(values)) == 3
 
@@ -197,7 +210,8 @@ def test_a_nan_in_one_ranks_rows_is_everybodys_error(culprit: int) -> None:
     rows = rows_of(world, 512 * SIZE + 3, LOSSES["squared"]())
     start = rows.grid.rows_of(culprit, SIZE)[0]
     if culprit == RANK:
-        rows.x[5, 2] = np.nan
+        assert isinstance(rows.x, Dense)
+        rows.x.x[5, 2] = np.nan
     with pytest.raises(DataError) as caught:
         find_scaling(
             world,

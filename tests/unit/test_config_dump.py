@@ -24,6 +24,11 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     ),
     str: _TEXT,
     str | int: st.one_of(_TEXT, st.integers(-(2**63) + 1, 2**63 - 1)),
+    dict[str, float]: st.dictionaries(_TEXT, st.floats(0, 1), max_size=3),
+    float | dict[str, float]: st.one_of(
+        st.floats(0, 1), st.dictionaries(_TEXT, st.floats(0, 1), max_size=3)
+    ),
+    list[list[str]]: st.lists(st.lists(_TEXT, min_size=1, max_size=3), max_size=3),
 }
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "name": st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True),

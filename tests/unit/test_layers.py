@@ -14,6 +14,7 @@ import mpi_gd
 PACKAGE = Path(mpi_gd.__file__).parent
 # A room is a module or a folder beside __init__.py.
 LAYERS = {
+    "doubled": 0,
     "errors": 0,
     "launcher": 0,
     "losses": 0,
@@ -34,6 +35,7 @@ LAYERS = {
     "report": 1,
     "signals": 1,
     "status": 1,
+    "inference": 2,
     "objective": 2,
     "trainer": 2,
     "commands": 3,
@@ -48,6 +50,7 @@ NEIGHBOURS = {
     "__main__": {"cli"},
     "config": {"data"},
     "evaluation": {"comm"},
+    "inference": {"objective"},
     "model": {"archive", "files"},
     "patient": {"launcher"},
     "penalties": {"errors"},

@@ -124,9 +124,9 @@ def test_a_regression_has_no_labels_and_no_probabilities() -> None:
         ({"coef": np.ones(2)}, "3 column names for 2"),
         ({"coef": np.array([1, np.nan, 2])}, "not a finite number"),
         ({"intercept": float("inf")}, "not a finite number"),
-        ({"classes": None}, "expected two labels"),
-        ({"classes": ("a", "a")}, "two different"),
-        ({"classes": ("a", "b", "c")}, "two different"),
+        ({"classes": None}, "expected labels"),
+        ({"classes": ("a", "a")}, "different labels"),
+        ({"classes": ("a", "b", "c")}, "got 3 labels, expected 2"),
         ({"loss": SQUARED}, "expected no labels"),
     ],
 )

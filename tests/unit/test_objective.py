@@ -11,6 +11,7 @@ from mpi_gd.comm import SerialWorld, World
 from mpi_gd.data.grid import RowGrid
 from mpi_gd.errors import DataError, OutOfStep
 from mpi_gd.losses import LOSSES, Logistic, Loss, Squared
+from mpi_gd.matrix import Dense
 from mpi_gd.objective import Objective, Rows, Scaling, find_scaling
 from mpi_gd.objective.kernel import Kernel
 from mpi_gd.penalties import L2, PENALTIES, NoPenalty, Penalty
@@ -39,7 +40,7 @@ def rows_of(x: Any, y: Floats, loss: Loss, mask: Any = None, rank: int = 0, size
     first, last = grid.tiles_of(rank, size)
     own = slice(*grid.rows_of(rank, size))
     target = loss.encode(y[own])
-    return Rows(grid, first, last, x[own], target, None if mask is None else mask[own])
+    return Rows(grid, first, last, Dense(x[own]), target, None if mask is None else mask[own])
 
 
 def scaling_of(world: World, rows: Rows, standardize: bool, precondition: bool) -> Scaling:
@@ -60,7 +61,8 @@ def objective_of(
 ) -> tuple[Objective, Scaling]:
     """Return the objective and its coordinates."""
     scaling = scaling_of(world, rows, standardize, precondition)
-    return Objective(world, rows, loss, penalty, scaling, seed=3), scaling
+    bound = penalty.bind(tuple(f"c{j}" for j in range(rows.x.shape[1])), scaling.penalty_scale)
+    return Objective(world, rows, loss, bound, scaling, seed=3), scaling
 
 
 def plain_value(
@@ -71,7 +73,8 @@ def plain_value(
     chosen = slice(None) if mask is None else mask
     z = x[chosen] @ w + b
     total = loss.sum_and_derivative(z, loss.encode(y[chosen]), None)
-    return total / len(z) + penalty.value(w, factor)
+    bound = penalty.bind(tuple(f"c{j}" for j in range(len(w))), np.sqrt(factor))
+    return total / len(z) + bound.value(w)
 
 
 @pytest.mark.parametrize("kind", LOSSES)
@@ -95,7 +98,7 @@ def test_value_and_gradient_are_those_of_the_formula(
 
     def value(u: Floats) -> float:
         w, b = scaling.to_original(u)
-        return plain_value(x, y, mask, loss, penalty, w, b, factor)
+        return plain_value(x, y, mask, loss, penalty, w, float(b), factor)
 
     u = np.random.default_rng(2).normal(size=D + 1) * 0.4
     if not (standardize or precondition):
@@ -147,7 +150,7 @@ def test_columns_far_from_zero_keep_their_digits() -> None:
     standard = (x - center - (x - center).mean(axis=0)) / (x - center).std(axis=0)
     u = np.array([0.5, -1.5, 0.25])
     z = standard @ u[:2] + u[2]
-    kernel = Kernel(rows, Logistic(), scaling.mean)
+    kernel = Kernel(rows, Logistic(), shift=scaling.mean)
     np.testing.assert_allclose(kernel.predictor(*scaling.to_kernel(u)), z, atol=1e-6)
     loss = Logistic()
     derivative = z.copy()
@@ -305,7 +308,9 @@ def test_one_sum_a_question_and_one_agreement_a_plan() -> None:
     world = CountingWorld()
     rows = rows_of(x, y, Logistic())
     scaling = scaling_of(SerialWorld(), rows, False, True)
-    objective = Objective(world, rows, Logistic(), L2(), scaling, seed=3)
+    objective = Objective(
+        world, rows, Logistic(), L2().bind(NAMES, scaling.penalty_scale), scaling, seed=3
+    )
     for number in range(1, 8):
         objective.answer(Question(np.full(D + 1, number / 10)))
         assert (world.n_sums, world.n_maxima) == (number, 1)
@@ -320,7 +325,9 @@ def test_votes_and_seconds_ride_along() -> None:
     def work(world: ThreadWorld) -> tuple[list[float], int, bool, int]:
         rows = rows_of(x, y, Logistic(), None, world.rank, world.size)
         scaling = scaling_of(world, rows, False, True)
-        objective = Objective(world, rows, Logistic(), L2(), scaling, n_votes=2)
+        objective = Objective(
+            world, rows, Logistic(), L2().bind(NAMES, scaling.penalty_scale), scaling, n_votes=2
+        )
         votes = np.array([1.0, world.rank])
         for _ in range(2):
             reply = objective.answer(Question(np.zeros(D + 1)), votes)
