@@ -16,6 +16,7 @@ from mpi_gd.commands.account import Account
 from mpi_gd.commands.apply import require_columns
 from mpi_gd.commands.fallback import write_somewhere
 from mpi_gd.commands.folder import RunFolder
+from mpi_gd.commands.inference import summarize
 from mpi_gd.commands.jobs import with_paths
 from mpi_gd.commands.labels import encode_labels, require_numbers
 from mpi_gd.commands.load import Loaded, load
@@ -64,6 +65,9 @@ def finish(
             "The features tell the labels apart without a mistake: the coefficients have no finite "
             'optimum, and grow with each iteration; set penalty.kind = "l2"'
         )
+    inference, table = summarize(world, setup, outcome)
+    if table:
+        report.say(table)
     scores = _scores(world, model, setup, base)
     for rows, values in scores.items():
         report.say(f"On the {rows} {format_scores(values)}")
@@ -75,6 +79,7 @@ def finish(
         "ranks": world.size,
         "seconds": seconds,
         "scores": scores,
+        **({"inference": inference} if inference else {}),
         "version": __version__,
     }
     if world.is_root:

@@ -53,6 +53,8 @@ class Setup:
     """(n_params,): the parameters that are not held at 0."""
     rank: Rank | None
     """What is known of dependent columns; None if nobody looked."""
+    clusters: NDArray[Any] | None
+    """(n_rows,): the cluster of each row, numbers or text; None if the job names none."""
     needs: dict[str, Any]
     """What a checkpoint must share with the job that goes on from it, by name."""
 
@@ -160,6 +162,7 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         start=start,
         free=free.reshape(-1),
         rank=rank,
+        clusters=None,
         needs=shared,
     )
 

@@ -10,6 +10,7 @@ from mpi_gd.checkpoint import Checkpoint, with_arrays
 from mpi_gd.comm import World
 from mpi_gd.commands.account import Account
 from mpi_gd.commands.folder import RunFolder, choose_folder, lock_folder
+from mpi_gd.commands.inference import check_inference
 from mpi_gd.commands.jobs import read_shared_job, resolved
 from mpi_gd.commands.kept import Kept
 from mpi_gd.commands.results import check_test_data, finish
@@ -103,6 +104,7 @@ def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Ke
     setup = set_up(world, job, base, kept.data)
     kept.data = setup.data
     check_test_data(world, setup, base)
+    check_inference(world, setup)
     if options.check:
         if world.is_root:
             print(f"{path}: the job and its data are good: {setup.summary}")

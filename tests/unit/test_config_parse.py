@@ -93,7 +93,8 @@ def test_other_ways_to_write_the_same() -> None:
         ("max_iter = 1\n", "job.toml:1: unknown key 'max_iter' at the top level; it belongs in "
          "[stop]"),
         ("[penalty]\nalpha = 1\n", "job.toml:2: unknown key 'alpha' in [penalty] (kind 'none'); "
-         "it belongs in [penalty] (kind 'l2' or 'l1' or 'elastic-net' or 'group-lasso' or 'mcp' or 'scad')"),
+         "it belongs in [penalty] (kind 'l2' or 'l1' or 'elastic-net' or 'group-lasso' or 'mcp' "
+         "or 'scad')"),
         ("[solver]\nkind = 'lbgfs'\n", "job.toml:2: solver.kind: got 'lbgfs' (text), expected "
          '"gd", '),
         ("[solver]\nkind = 3\n", "job.toml:2: solver.kind: got 3 (an integer), expected "),
