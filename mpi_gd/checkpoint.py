@@ -229,7 +229,9 @@ class Writer:
 def state_arrays(state: Any) -> dict[str, NDArray[Any]]:
     """Return the fields of a solver's state as arrays."""
     return {
-        field.name: np.asarray(getattr(state, field.name)) for field in dataclasses.fields(state)
+        field.name: np.asarray(getattr(state, field.name))
+        for field in dataclasses.fields(state)
+        if not field.metadata.get("given")
     }
 
 
@@ -238,6 +240,9 @@ def with_arrays(state: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     values: dict[str, Any] = {}
     for field in dataclasses.fields(state):
         old, new = getattr(state, field.name), arrays.get(field.name)
+        if field.metadata.get("given"):
+            values[field.name] = old
+            continue
         if new is None or new.shape != np.shape(old) or new.dtype != np.asarray(old).dtype:
             raise JobError(f"the checkpoint does not fit this version of mpi_gd ({field.name})")
         values[field.name] = new.copy() if isinstance(old, np.ndarray) else type(old)(new.item())

@@ -154,10 +154,10 @@ def train(
 
 def _ending(step: Step, record: Record, tol: float, max_iter: int) -> Ending | None:
     """Return why this iterate is the last, or None."""
-    if record.criterion <= tol:
+    if record.criterion <= tol and not step.is_smoothed:
         return Ending.CONVERGED
     if step.end:
-        return Ending.SOLVER
+        return Ending.CONVERGED if step.is_optimal else Ending.SOLVER
     return Ending.MAX_ITER if record.iteration >= max_iter else None
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.losses import LOSSES, Loss
 from mpi_gd.penalties import PENALTIES, NoPenalty, Penalty
-from mpi_gd.solvers import SOLVERS, Lbfgs, Solver
+from mpi_gd.solvers import SOLVERS, Auto, Solver
 
 __all__ = ["CheckpointSpec", "InferenceSpec", "Job", "StopSpec"]
 
@@ -117,7 +117,7 @@ class Job:
     penalty: Penalty = field(default_factory=NoPenalty, metadata={"kinds": PENALTIES})
     """What is added to it for large coefficients."""
 
-    solver: Solver = field(default_factory=Lbfgs, metadata={"kinds": SOLVERS})
+    solver: Solver = field(default_factory=Auto, metadata={"kinds": SOLVERS})
     """How it is minimized."""
 
     stop: StopSpec = field(default_factory=StopSpec)

@@ -63,16 +63,18 @@ class Objective:
         n_votes: int = 0,
         free: NDArray[np.bool_] | None = None,
         is_ill_conditioned: bool = False,
+        kink_width: float = 1.0,
     ) -> None:
         """Plan kernel and message; nothing is computed or sent.
 
-        `free` (n_params,) says which parameters are not held at 0; None for all.
+        `free` (n_params,) says which parameters are not held at 0, None for all; `kink_width` what
+        the size of residuals is, for a loss with kinks.
         """
         self._world, self._rows, self._seed = world, rows, seed
         self._loss, self._penalty, self._scaling = loss, penalty, scaling
         self._reduction, self._n_votes = reduction, n_votes
         self._fixed = None if free is None or free.all() else ~free
-        self._is_ill_conditioned = is_ill_conditioned
+        self._is_ill_conditioned, self._kink_width = is_ill_conditioned, kink_width
         shift = scaling.mean if scaling.is_shifted else None
         self._kernel = Kernel(rows, loss, scaling.n_outputs, shift)
         # What rides in the message: a digest of u, votes, each rank's compute seconds.
@@ -102,6 +104,7 @@ class Objective:
             n_batches=lambda size: BatchPlan(self._rows.grid, size).n_batches,
             rest=None if penalty.is_smooth else _Rest(penalty, scaling.n_outputs),
             has_kinks=not self._loss.is_smooth,
+            kink_width=self._kink_width,
             n_outputs=scaling.n_outputs,
             has_closed_form=self._loss == Squared() and penalty.is_smooth,
             is_ill_conditioned=self._is_ill_conditioned,
@@ -312,7 +315,14 @@ class _Rest:
 
     def __init__(self, penalty: Bound, n_outputs: int) -> None:
         self._penalty, self._n_outputs = penalty, n_outputs
-        self.blocks = penalty.blocks
+        self.blocks, self.is_convex = penalty.blocks, penalty.is_convex
+        self.l1 = self._padded(penalty.l1, 0.0)
+        self.lower = self._padded(penalty.lower, -np.inf)
+        self.upper = self._padded(penalty.upper, np.inf)
+
+    def _padded(self, array: Floats | None, value: float) -> Floats | None:
+        """Return an array of the coefficients with the intercepts' value."""
+        return None if array is None else np.append(array, np.full(self._n_outputs, value))
 
     def value(self, u: Floats) -> float:
         """Return the penalty of the coefficients."""

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from mpi_gd.errors import Diverged
 
 __all__ = [
+    "GIVEN",
     "Answer",
     "Batch",
     "Floats",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+GIVEN = {"given": True}
 
 
 class Rest(Protocol):
@@ -51,6 +53,12 @@ class Rest(Protocol):
 
     blocks: tuple[NDArray[np.int64], ...] | None
     """The coordinates that the proximal map couples, block by block; None if it couples none."""
+    is_convex: bool
+    l1: Floats | None
+    """(n_params,): where rest(u) = sum_j l1_j |u_j| within bounds, its weights; else None."""
+    lower: Floats | None
+    upper: Floats | None
+    """(n_params,): the bounds that go with `l1`, infinite where there are none."""
 
     def value(self, u: Floats) -> float:
         """Return rest(u); infinite out of bounds."""
@@ -78,8 +86,8 @@ class Problem:
     """None where the objective is smooth, or has the kinks of its loss alone."""
     has_kinks: bool = False
     """Whether the loss has no derivative in places: solvers ask for it smoothed, less and less."""
-    kink_error: float = 0.0
-    """The smoothed loss is off by at most this times the smoothing width."""
+    kink_width: float = 1.0
+    """A width within which the smoothed loss has hardly a kink left: that of the residuals."""
     n_outputs: int = 1
     has_closed_form: bool = False
     """Whether the minimum can be asked for: of least squares."""
@@ -139,10 +147,14 @@ class Step:
     """The length parameter that led here; 0 for the starting point."""
     end: str = ""
     """Why the solver has no further question; empty while it has."""
+    is_optimal: bool = False
+    """Whether the end is the minimum, as far as float64 can tell."""
     rest: float = 0.0
     """The rest of the objective at u."""
     subgradient: Floats | None = None
     """(n_params,): the smallest subgradient of the whole objective, where there is a rest."""
+    is_smoothed: bool = False
+    """Whether the answer is about an objective that is smoother than what is to be minimized."""
 
     @property
     def value(self) -> float:
@@ -158,7 +170,10 @@ class Step:
 
 @dataclass
 class State:
-    """A solver's memory: arrays, floats, integers and booleans; subclasses add theirs."""
+    """A solver's memory: arrays, floats, integers and booleans; subclasses add theirs.
+
+    A field with the metadata GIVEN holds what `start` was given, and is in no checkpoint.
+    """
 
     u: Floats
     iteration: int

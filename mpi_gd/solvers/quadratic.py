@@ -1,0 +1,205 @@
+"""The minimum of a quadratic model, with and without a rest: the heart of Newton's method.
+
+    m(v) = g.(v - u) + (v - u).H.(v - u) / 2 + rest(v)
+
+H is replicated on all ranks, so nothing here needs a message.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.solvers.solver import Floats, Rest
+
+__all__ = ["least_squares_step", "minimize_model"]
+
+# Below this share of the largest, an eigenvalue is that of a direction the model does not see.
+_FLAT = 1e-13
+_MOST_SWEEPS = 1000
+_MOST_INNER = 20
+# Sweeps end when no coordinate moves by more than this share of the largest.
+_ENOUGH = 1e-13
+_MOST_BLOCK_STEPS = 50
+
+
+def least_squares_step(hessian: Floats, gradient: Floats, n_outputs: int) -> Floats:
+    """Return the shortest -H^+ g, (n_params,).
+
+    With K outputs the loss does not change when a number is added to all K coefficients of a
+    column: a multiple of that direction's projector is added to H, which leaves the solution as it
+    is, for the gradient has no part in it, and makes H regular.
+    """
+    scale = np.sqrt(np.maximum(np.diag(hessian), 0.0))
+    scale[scale == 0] = 1.0
+    matrix = hessian / np.outer(scale, scale)
+    if n_outputs > 1:
+        matrix = _without_null_directions(hessian, scale, n_outputs)
+    # A row of zeros, of a parameter that is held, is to give a step of 0.
+    places = np.arange(len(gradient))
+    empty = np.diag(matrix) == 0
+    matrix[places[empty], places[empty]] = 1.0
+    right = -gradient / scale
+    try:
+        factor = np.linalg.cholesky(matrix)
+        if float(np.diag(factor).min()) ** 2 > _FLAT * len(gradient):
+            step = np.linalg.solve(factor.T, np.linalg.solve(factor, right))
+            # Once more with what rounding has left: costs little, and wins digits.
+            step += np.linalg.solve(factor.T, np.linalg.solve(factor, right - matrix @ step))
+            return np.asarray(step / scale)
+    except np.linalg.LinAlgError:
+        pass
+    values, vectors = np.linalg.eigh(matrix)
+    kept = values > _FLAT * len(gradient) * values[-1]
+    return np.asarray((vectors[:, kept] / values[kept]) @ (vectors[:, kept].T @ right) / scale)
+
+
+def _without_null_directions(hessian: Floats, scale: Floats, n_outputs: int) -> Floats:
+    """Return the scaled Hessian plus the projector on what all outputs have in common."""
+    n = len(hessian) // n_outputs
+    size = np.diag(hessian).reshape(n, n_outputs).mean(axis=1)
+    whole = hessian.copy()
+    blocks = whole.reshape(n, n_outputs, n, n_outputs)
+    for j in range(n):
+        blocks[j, :, j, :] += size[j] / n_outputs
+    return np.asarray(whole / np.outer(scale, scale))
+
+
+def minimize_model(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) -> Floats:
+    """Return v (n_params,), where the model with a rest is least."""
+    if rest.blocks is not None:
+        return _by_blocks(hessian, gradient, u, rest)
+    return _by_coordinates(hessian, gradient, u, rest)
+
+
+def _by_coordinates(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) -> Floats:
+    """Minimize by coordinate descent; where the support has settled, solve for it exactly.
+
+    Friedman, Hastie and Tibshirani, "Regularization Paths for Generalized Linear Models via
+    Coordinate Descent", Journal of Statistical Software 33(1), 2010, section 2.
+    """
+    if rest.l1 is None or rest.lower is None or rest.upper is None:
+        raise ValueError("coordinate descent needs the rest's weights and bounds")
+    l1, lower, upper = rest.l1, rest.lower, rest.upper
+    diagonal = np.diag(hessian).copy()
+    v = np.clip(u, lower, upper)
+    # The smooth model's gradient at v.
+    slope = gradient + hessian @ (v - u)
+
+    def sweep(places: NDArray[np.int64]) -> float:
+        """Put each coordinate where the model is least along it; return the longest move."""
+        moved = 0.0
+        for j in places.tolist():
+            bend, old = diagonal[j], v[j]
+            wanted, shrink = old - slope[j] / bend, l1[j] / bend
+            new = wanted - shrink if wanted > shrink else min(wanted + shrink, 0.0)
+            new = min(max(new, lower[j]), upper[j])
+            if new != old:
+                v[j] = new
+                np.add(slope, (new - old) * hessian[j], out=slope)
+                moved = max(moved, abs(new - old))
+        return moved
+
+    everything = np.flatnonzero(diagonal > 0)
+    for _ in range(_MOST_SWEEPS):
+        moved = sweep(everything)
+        # Those at 0 or at a bound seldom move: the others are swept until they stay what they are.
+        support = _support(v, lower, upper, diagonal)
+        for _ in range(_MOST_INNER):
+            before = support
+            sweep(np.flatnonzero(support))
+            support = _support(v, lower, upper, diagonal)
+            if bool((support == before).all()):
+                break
+        better = _on_support(hessian, gradient, u, v, support, rest)
+        if better is not None:
+            v[:] = better
+        slope[:] = gradient + hessian @ (v - u)
+        if moved <= _ENOUGH * float(np.abs(v).max(initial=0.0)) or _is_optimal(
+            slope, v, l1, lower, upper, gradient, diagonal
+        ):
+            break
+    return v
+
+
+def _support(v: Floats, lower: Floats, upper: Floats, diagonal: Floats) -> NDArray[np.bool_]:
+    """Return which coordinates are free to move both ways."""
+    return np.asarray((v != 0) & (v > lower) & (v < upper) & (diagonal > 0))
+
+
+def _on_support(
+    hessian: Floats,
+    gradient: Floats,
+    u: Floats,
+    v: Floats,
+    support: NDArray[np.bool_],
+    rest: Rest,
+) -> Floats | None:
+    """Return the minimum with the coordinates off the support as they are; None if a sign turns."""
+    if rest.l1 is None or rest.lower is None or rest.upper is None or not support.any():
+        return None
+    sign = np.sign(v[support])
+    slope = gradient + hessian @ (v - u)
+    part = hessian[np.ix_(support, support)]
+    move = least_squares_step(part, slope[support] + rest.l1[support] * sign, 1)
+    found = v.copy()
+    found[support] += move
+    inside = bool((found >= rest.lower).all() and (found <= rest.upper).all())
+    same = bool(((np.sign(found[support]) == sign) | (rest.l1[support] == 0)).all())
+    return found if inside and same else None
+
+
+def _is_optimal(
+    slope: Floats,
+    v: Floats,
+    l1: Floats,
+    lower: Floats,
+    upper: Floats,
+    gradient: Floats,
+    diagonal: Floats,
+) -> bool:
+    """Whether v satisfies the optimality conditions but for rounding."""
+    at_zero = np.maximum(np.abs(slope) - l1, 0.0)
+    residual = np.where(v == 0, np.sign(slope) * at_zero, slope + l1 * np.sign(v))
+    residual = np.where((v <= lower) & (residual > 0), 0.0, residual)
+    residual = np.where((v >= upper) & (residual < 0), 0.0, residual)
+    size = float(np.abs(gradient).max(initial=0.0)) + float(np.abs(diagonal * v).max(initial=0.0))
+    return float(np.abs(residual).max(initial=0.0)) <= 1e-13 * size
+
+
+def _by_blocks(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) -> Floats:
+    """Minimize block by block, by proximal steps as long as the block's curvature allows."""
+    v = u.copy()
+    slope = gradient.copy()
+    blocks = [(block, hessian[np.ix_(block, block)]) for block in rest.blocks or ()]
+    bends = [float(np.linalg.eigvalsh(part)[-1]) for _, part in blocks]
+    others = np.setdiff1d(np.arange(len(u)), np.concatenate([block for block, _ in blocks]))
+    for _ in range(_MOST_SWEEPS):
+        moved = 0.0
+        if others.size:
+            part = hessian[np.ix_(others, others)]
+            step = least_squares_step(part, slope[others], 1)
+            v[others] += step
+            slope += hessian[:, others] @ step
+            moved = float(np.abs(step).max())
+        for (block, part), bend in zip(blocks, bends, strict=True):
+            if not bend > 0:
+                continue
+            old = v[block]
+            each, inner = old.copy(), slope[block].copy()
+            for _ in range(_MOST_BLOCK_STEPS):
+                wanted = v.copy()
+                wanted[block] = each - inner / bend
+                new = rest.prox(wanted, 1.0 / bend)[block]
+                step = new - each
+                each, inner = new, inner + part @ step
+                if np.abs(step).max() <= _ENOUGH * np.abs(each).max(initial=0.0):
+                    break
+            step = each - old
+            if step.any():
+                v[block] = each
+                slope += hessian[:, block] @ step
+                moved = max(moved, float(np.abs(step).max()))
+        if moved <= _ENOUGH * float(np.abs(v).max(initial=0.0)):
+            break
+    return v
