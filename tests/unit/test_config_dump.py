@@ -95,4 +95,4 @@ def test_every_key_is_written() -> None:
     document = tomllib.loads(dump_job(Job(data=DataSpec(path="a"), loss=Squared())))
     assert list(document) == list(keys_of(Job))
     assert list(document["data"]) == list(keys_of(DataSpec))
-    assert list(document["solver"]) == ["kind", *keys_of(SOLVERS["lbfgs"])]
+    assert list(document["solver"]) == ["kind", *keys_of(SOLVERS["auto"])]

@@ -66,7 +66,9 @@ def test_another_kind_keeps_the_keys_that_it_has() -> None:
     assert parse_job(_JOB, overrides=["solver.restart=false", "solver.kind=nesterov"]).solver == (
         Nesterov(step=0.25, restart=False)
     )
-    no_kind = _JOB.replace('kind = "sgd"\nmomentum = 0.5\nstep = 0.25', "memory_length = 3")
+    no_kind = _JOB.replace(
+        'kind = "sgd"\nmomentum = 0.5\nstep = 0.25', 'kind = "lbfgs"\nmemory_length = 3'
+    )
     assert parse_job(no_kind, overrides=["solver.kind=gd"]).solver == GradientDescent()
 
 

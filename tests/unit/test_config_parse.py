@@ -9,7 +9,7 @@ from mpi_gd.data.spec import DataSpec
 from mpi_gd.errors import JobError
 from mpi_gd.losses import LOSSES, Logistic
 from mpi_gd.penalties import L2, NoPenalty
-from mpi_gd.solvers import SOLVERS, GradientDescent, Lbfgs
+from mpi_gd.solvers import SOLVERS, Auto, GradientDescent
 
 _MINIMAL = """\
 [data]
@@ -36,7 +36,7 @@ def test_minimal_job_has_the_defaults() -> None:
         data=DataSpec(path="a.csv"),
         loss=Logistic(),
         penalty=NoPenalty(),
-        solver=Lbfgs(),
+        solver=Auto(),
         stop=StopSpec(),
         checkpoint=CheckpointSpec(),
     )
@@ -96,7 +96,7 @@ def test_other_ways_to_write_the_same() -> None:
          "it belongs in [penalty] (kind 'l2' or 'l1' or 'elastic-net' or 'group-lasso' or 'mcp' "
          "or 'scad')"),
         ("[solver]\nkind = 'lbgfs'\n", "job.toml:2: solver.kind: got 'lbgfs' (text), expected "
-         '"gd", '),
+         '"auto", "gd", '),
         ("[solver]\nkind = 3\n", "job.toml:2: solver.kind: got 3 (an integer), expected "),
         ("solver = 'gd'\n", "job.toml:1: solver: got 'gd' (text), expected a table [solver]"),
         ("[[solver]]\n", "job.toml:1: solver: got a list, expected a table [solver]"),
