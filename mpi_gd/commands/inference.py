@@ -88,6 +88,7 @@ def summarize(world: World, setup: Setup, outcome: Outcome) -> tuple[dict[str, A
             step.u,
             setup.free,
             penalty_hessian,
+            setup.rank is not None,
             setup.clusters,
         ),
         kind,

@@ -45,6 +45,8 @@ class Fit:
     """(n_params,): the parameters that were fitted."""
     penalty_hessian: Floats
     """(n_params,): the diagonal of a smooth penalty's Hessian; zeros without one."""
+    is_regular: bool
+    """Whether it is known that no free column is a combination of others."""
     clusters: NDArray[Any] | None = None
     """(n_rows,): numbers or text, if the rows come in clusters."""
 
@@ -82,7 +84,7 @@ def infer(world: World, fit: Fit, kind: str) -> Inference:
         )
     penalty = np.diag(fit.penalty_hessian * fit.scaling.weight)
     bread = _inverse(curvature + penalty, fit.free)
-    n, n_params = fit.scaling.n_rows, _rank(information, fit.free)
+    n, n_params = fit.scaling.n_rows, _rank(fit, information)
     measures = _measures(world, fit, n, n_params)
     uses_t = isinstance(loss, Likelihood) and loss.dispersion is None
     if is_fisher:
@@ -99,8 +101,12 @@ def infer(world: World, fit: Fit, kind: str) -> Inference:
         if kind == "hc1":
             covariance *= n / max(1, n - n_params)
     change = fit.scaling.to_original_matrix()
+    covariance = change @ covariance @ change.T
+    problem = fit.objective.problem
+    if is_fisher and problem.has_closed_form and problem.is_ill_conditioned:
+        covariance = _exact_inverse(fit) * measures.get("dispersion", 1.0)
     return Inference(
-        covariance=change @ covariance @ change.T,
+        covariance=covariance,
         free=fit.free,
         kind=kind,
         uses_t=uses_t and is_fisher,
@@ -135,8 +141,23 @@ def _inverse(matrix: Floats, free: NDArray[np.bool_]) -> Floats:
     return inverse
 
 
-def _rank(information: Floats, free: NDArray[np.bool_]) -> int:
+def _exact_inverse(fit: Fit) -> Floats:
+    """Return (X'X)^-1 of coefficients and intercept where float64 would not do; collective."""
+    inverse = fit.objective.eliminate().inverse
+    scaling = fit.scaling
+    if not fit.free[-1]:
+        return np.pad(inverse, (0, 1))
+    cross = -inverse @ scaling.mean
+    corner = 1.0 / scaling.weight - float(np.dot(cross, scaling.mean))
+    return np.block([[inverse, cross[:, None]], [cross[None], np.array([[corner]])]])
+
+
+def _rank(fit: Fit, information: Floats) -> int:
     """Return the number of parameters that the data determine."""
+    free, k = fit.free, fit.scaling.n_outputs
+    if fit.is_regular:
+        # Of K outputs one is determined by the others.
+        return int(np.count_nonzero(free)) * max(1, k - 1) // k
     values = np.linalg.eigvalsh(information[np.ix_(free, free)])
     return int(np.count_nonzero(values > _FLAT * values.max(initial=0.0)))
 

@@ -16,7 +16,7 @@ from mpi_gd import pulse
 from mpi_gd.comm import Reduction, TileSum, World
 from mpi_gd.errors import OutOfStep
 from mpi_gd.losses import Loss, Squared
-from mpi_gd.objective.elimination import eliminate
+from mpi_gd.objective.elimination import Elimination, eliminate
 from mpi_gd.objective.kernel import COUNT, LOSS, RESIDUAL, WEIGHT, Curvature, Kernel
 from mpi_gd.objective.moments import second_moments
 from mpi_gd.objective.rows import Floats, Rows
@@ -193,13 +193,17 @@ class Objective:
 
     def _optimum(self) -> Floats:
         """Return the minimum of least squares, to the digits that the data have; collective."""
+        found = self.eliminate()
+        return self._scaling.to_solver(found.coef, found.intercept)
+
+    def eliminate(self) -> Elimination:
+        """Return the solution of least squares and its inverse, in the data's units; collective."""
         scaling, rows = self._scaling, self._rows
         y = rows.target if rows.offset is None else rows.target - rows.offset
         # The penalty's weights on w_j = u_j / deviation_j.
         ridge = self._penalty.hessian_diagonal() * np.square(scaling.deviation) * scaling.weight
         has_intercept = self._fixed is None or not self._fixed[-1]
-        found = eliminate(second_moments(self._world, rows, y), has_intercept, ridge)
-        return scaling.to_solver(found.coef, found.intercept)
+        return eliminate(second_moments(self._world, rows, y), has_intercept, ridge)
 
     def _tile_sum(self, n_terms: int, hessian: bool = False) -> TileSum:
         """Plan a message for sums of `n_terms` rows of partial sums."""

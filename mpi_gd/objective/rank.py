@@ -21,8 +21,10 @@ __all__ = ["MOST_COLUMNS", "Rank", "find_rank"]
 
 # Beyond this the elimination takes longer than it is worth.
 MOST_COLUMNS = 500
-# A column of which less than this share is new beside those before it is looked at in detail.
+# A column of which less than this share is new beside those before it may be a combination of them,
+# and one with less than that costs least squares in float64 digits.
 _SUSPECT = 1e-7
+_COSTLY = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,7 @@ class Rank:
     combinations: dict[int, list[int]]
     """Of each other column the columns it is made of; none if it is constant."""
     is_ill_conditioned: bool
-    """Whether columns are so nearly dependent that a Hessian in float64 cannot tell them apart."""
+    """Whether columns are so nearly dependent that a Hessian in float64 costs digits."""
 
 
 def find_rank(
@@ -52,20 +54,22 @@ def find_rank(
     )
     if not has_intercept:
         gram = gram[:d, :d]
-    if not _is_suspect(gram):
-        return Rank(np.ones(d, dtype=bool), {}, False)
+    share = _least_new(gram)
+    if share > _SUSPECT:
+        return Rank(np.ones(d, dtype=bool), {}, share < _COSTLY)
     found = eliminate(second_moments(world, rows, y), has_intercept)
     places = np.flatnonzero(found.kept)
-    return Rank(found.kept, found.combinations, _is_suspect(gram[np.ix_(places, places)]))
+    share = _least_new(gram[np.ix_(places, places)])
+    return Rank(found.kept, found.combinations, share < _COSTLY)
 
 
-def _is_suspect(gram: Floats) -> bool:
-    """Whether a column is nearly a combination of those before it: by Cholesky's pivots."""
+def _least_new(gram: Floats) -> float:
+    """Return the least share of a column that is new beside those before it: Cholesky's pivots."""
     lengths = np.diag(gram)
     if not (lengths > 0).all():
-        return True
+        return 0.0
     try:
         factor = np.linalg.cholesky(gram / np.sqrt(np.outer(lengths, lengths)))
     except np.linalg.LinAlgError:
-        return True
-    return bool((np.square(np.diag(factor)) < _SUSPECT).any())
+        return 0.0
+    return float(np.square(np.diag(factor)).min(initial=1.0))

@@ -92,7 +92,7 @@ class Problem:
     has_closed_form: bool = False
     """Whether the minimum can be asked for: of least squares."""
     is_ill_conditioned: bool = False
-    """Whether columns are so nearly dependent that a Hessian in float64 cannot tell them apart."""
+    """Whether columns are so nearly dependent that a Hessian in float64 costs digits."""
 
 
 @dataclass(frozen=True)

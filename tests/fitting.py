@@ -1,0 +1,132 @@
+"""Fit arrays as the program does, without files: for tests of what a fit finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.comm import World
+from mpi_gd.data.grid import RowGrid
+from mpi_gd.inference import Fit
+from mpi_gd.losses import Loss
+from mpi_gd.matrix import Dense, Matrix
+from mpi_gd.objective import Objective, Rank, Rows, find_rank, find_scaling
+from mpi_gd.penalties import Penalty
+from mpi_gd.solvers import Auto, Solver
+from mpi_gd.trainer import N_VOTES, Ballot, Course, Outcome, Record, train
+
+__all__ = ["Fitted", "fit"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a fit finds."""
+
+    coef: Floats
+    intercept: Any
+    outcome: Outcome
+    records: list[Record]
+    rank: Rank | None
+    fit: Fit
+    solver: Solver
+
+
+def fit(
+    world: World,
+    x: Any,
+    y: Floats,
+    loss: Loss,
+    penalty: Penalty,
+    *,
+    solver: Solver | None = None,
+    weight: Any = None,
+    offset: Any = None,
+    intercept: bool = True,
+    standardize: bool = False,
+    precondition: bool = True,
+    tol: float = 1e-12,
+    max_iter: int = 2000,
+    n_classes: int = 2,
+    clusters: Any = None,
+) -> Fitted:
+    """Train on all ranks' share of the arrays, of which every rank has the whole; collective."""
+    n, d = x.shape
+    grid = RowGrid(n, d, 8)
+    own = slice(*grid.rows_of(world.rank, world.size))
+    first, last = grid.tiles_of(world.rank, world.size)
+    matrix: Matrix = Dense(np.ascontiguousarray(x[own]))
+    rows = Rows(
+        grid,
+        first,
+        last,
+        matrix,
+        loss.encode(y[own]),
+        None if weight is None else weight[own],
+        None if offset is None else offset[own],
+    )
+    names, k = tuple(f"x{j}" for j in range(d)), loss.n_outputs(n_classes)
+    scaling = find_scaling(
+        world,
+        rows,
+        names,
+        "exact",
+        standardize=standardize,
+        precondition=precondition,
+        locate=str,
+        intercept=intercept,
+        ties=penalty.ties(names),
+        n_outputs=k,
+    )
+    bound = penalty.bind(names, scaling.penalty_scale, k)
+    free = np.ones((d + 1, k), dtype=bool)
+    rank = None
+    if bound.is_smooth and not (bound.hessian_diagonal() > 0).all():
+        rank = find_rank(world, rows, y[own], scaling, has_intercept=intercept)
+        free[:-1] = rank.kept[:, None]
+    free[-1] = intercept
+    objective = Objective(
+        world,
+        rows,
+        loss,
+        bound,
+        scaling,
+        n_votes=N_VOTES,
+        free=free.reshape(-1),
+        is_ill_conditioned=bool(rank and rank.is_ill_conditioned),
+        kink_width=float(np.std(y)) if loss.task == "numbers" else 1.0,
+    )
+    chosen = (solver or Auto()).resolve(objective.problem)
+    records: list[Record] = []
+    outcome = train(
+        objective,
+        chosen,
+        Course(chosen.start(objective.problem, np.zeros(objective.n_params))),
+        tol=tol,
+        max_iter=max_iter,
+        ballot=Ballot(world.is_root, lambda: False),
+        on_step=records.append,
+        on_save=lambda: None,
+    )
+    if outcome.step is None:
+        raise RuntimeError("the training ended without an iterate")
+    coef, b = scaling.to_original(outcome.step.u)
+    penalty_hessian = np.append(bound.hessian_diagonal(), np.zeros(k))
+    groups = None if clusters is None else clusters[own]
+    fitted = Fit(
+        objective,
+        rows,
+        y[own],
+        loss,
+        scaling,
+        outcome.step.u,
+        free.reshape(-1),
+        penalty_hessian,
+        rank is not None,
+        groups,
+    )
+    return Fitted(coef, b, outcome, records, rank, fitted, chosen)
