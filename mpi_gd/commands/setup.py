@@ -18,7 +18,16 @@ from mpi_gd.config import Job, kind_of
 from mpi_gd.data.holdout import held_out
 from mpi_gd.errors import DataError, JobError
 from mpi_gd.matrix import Dense
-from mpi_gd.objective import MOST_COLUMNS, Objective, Rank, Rows, Scaling, find_rank, find_scaling
+from mpi_gd.objective import (
+    MOST_COLUMNS,
+    Objective,
+    Rank,
+    Rows,
+    Scaling,
+    find_rank,
+    find_scaling,
+    find_start,
+)
 from mpi_gd.penalties import Bound
 from mpi_gd.solvers import SOLVERS, Problem, Solver
 from mpi_gd.trainer import N_VOTES
@@ -147,7 +156,7 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
     shared = {"the data": data.fingerprint, **needs(job)}
     with world.phase("matching solver and objective"):
         solver = _matching(job.solver, objective.problem)
-    start = np.zeros(objective.n_params)
+    start = find_start(world, rows, y, job.loss, scaling, free.reshape(-1))
     return Setup(
         job=job,
         data=data,

@@ -4,6 +4,7 @@ from mpi_gd.objective.objective import Objective, Reply
 from mpi_gd.objective.rank import MOST_COLUMNS, Rank, find_rank
 from mpi_gd.objective.rows import Rows
 from mpi_gd.objective.scaling import Scaling, find_scaling
+from mpi_gd.objective.start import find_start
 
 __all__ = [
     "MOST_COLUMNS",
@@ -14,4 +15,5 @@ __all__ = [
     "Scaling",
     "find_rank",
     "find_scaling",
+    "find_start",
 ]
