@@ -27,10 +27,17 @@ _SHRINK = 0.5
 _MOST_TRIALS = 40
 # Steps that lower the objective by less than rounding: after so many there is nothing to gain.
 _MOST_IDLE = 3
+_GAIN = 0.5
 # A decrease that the model promises, relative to the objective, which float64 can hardly show.
 _PRECISION = 1e-15
-# Widths of smoothing: each so much smaller than the last, down to this share of the first one.
+# Widths of smoothing: each so much smaller than the last, down to this share of the first one. The
+# factor becomes bolder where few steps were enough, and its root where the first one went too far.
 _NARROW = 0.2
+_LEAST_FACTOR = 0.02
+_MOST_FACTOR = 0.8
+_BOLDER = 1.3
+_FEW_STEPS = 2
+_FAR_TRIALS = 3
 _LEAST_WIDTH = 1e-11
 # A width is done when the model promises less than this share of it.
 _WIDTH_DONE = 1e-3
@@ -58,6 +65,16 @@ class _State(State):
     """Whether the next answer is the first one about this objective: of the start or of a width."""
     is_last: bool
     """Whether the next answer is about the loss itself, at the minimum of the smoothed one."""
+    n_steps: int
+    """Steps that were taken with this width, its beginning among them."""
+    factor: float
+    """How much smaller the next width is."""
+    minima: Floats
+    """(2, n_params): the minima at the last two widths that are done."""
+    widths: Floats
+    """(2,): these widths, infinite where there is none yet."""
+    least_norm: float
+    """The smallest gradient, or subgradient, of this objective so far."""
     problem: Problem = field(metadata=GIVEN)
 
 
@@ -104,6 +121,11 @@ class Newton(Solver):
             width=width,
             is_fresh=True,
             is_last=False,
+            n_steps=0,
+            factor=_NARROW,
+            minima=np.zeros((2, u.size)),
+            widths=np.full(2, math.inf),
+            least_norm=math.inf,
             problem=problem,
         )
 
@@ -126,6 +148,12 @@ class Newton(Solver):
             return self._accept(state, answer, u, value)
         state.n_trials += 1
         state.trial *= _SHRINK
+        is_too_far = state.n_steps == 1 and state.n_trials == _FAR_TRIALS
+        if state.width and is_too_far and _LEAST_FACTOR <= state.factor < _MOST_FACTOR:
+            # The minimum of the last width is no good place to begin this one: go less far.
+            state.factor = math.sqrt(state.factor)
+            self._go_on(state)
+            return None
         if state.n_trials < _MOST_TRIALS:
             return None
         if state.width:
@@ -148,6 +176,7 @@ class Newton(Solver):
         state.u, state.value, state.smooth = u, value, answer.value
         state.gradient, state.residual = answer.gradient, answer.residual
         state.iteration += 1
+        state.n_steps += 1
         state.is_fresh, state.n_trials, state.trial = False, 0, 1.0
         if answer.hessian is None:
             raise ValueError("Newton's method has asked for a Hessian")
@@ -160,13 +189,16 @@ class Newton(Solver):
             change = problem.rest.value(lowest) - problem.rest.value(u)
             state.promise = float(np.dot(state.direction, answer.gradient)) + change
         is_idle = not -state.promise > _PRECISION * abs(value)
-        state.n_idle = state.n_idle + 1 if is_idle else 0
-        end = ""
+        step = self._step(state, used)
+        # What the objective does not show any more, the gradient may.
+        has_gained = step.norm < _GAIN * state.least_norm
+        state.n_idle = 0 if has_gained or not is_idle else state.n_idle + 1
+        state.least_norm = min(state.least_norm, step.norm)
         if state.width and (is_idle or -state.promise <= _WIDTH_DONE * state.width):
             self._narrow(state)
         elif state.n_idle >= _MOST_IDLE:
-            end = "no step lowers the objective any more"
-        return self._step(state, used, end)
+            return self._step(state, used, "no step lowers the objective any more")
+        return step
 
     def _step(self, state: _State, used: float, end: str = "") -> Step:
         """Return the iterate."""
@@ -186,12 +218,38 @@ class Newton(Solver):
         return self._step(state, 0.0, "no step lowers the objective any more")
 
     def _narrow(self, state: _State) -> None:
-        """Go on with a smaller width from the model's minimum, or ask for the loss itself."""
-        state.is_fresh, state.n_idle, state.n_trials = True, 0, 0
+        """Go on with a smaller width, or ask for the loss itself."""
+        minimum = _trial_point(state)
+        state.is_fresh, state.n_trials = True, 0
         if state.width <= _LEAST_WIDTH * state.problem.kink_width:
             state.is_last = True
-        else:
-            state.width *= _NARROW
+            return
+        if state.n_steps <= _FEW_STEPS:
+            state.factor = max(_LEAST_FACTOR, state.factor**_BOLDER)
+        state.minima = np.stack([state.minima[1], minimum])
+        state.widths = np.array([state.widths[1], state.width])
+        self._go_on(state)
+
+    def _go_on(self, state: _State) -> None:
+        """Begin a width, so much smaller than the last one that is done.
+
+        In the end the minimum moves in proportion to the width, and with it the rows within the
+        kink: so does the point where the next width begins.
+        """
+        before, last = state.minima
+        state.width = state.factor * state.widths[1]
+        on = last
+        if math.isfinite(state.widths[0]):
+            share = (state.widths[1] - state.width) / (state.widths[0] - state.widths[1])
+            on = last + share * (last - before)
+            rest = state.problem.rest
+            if rest is not None:
+                on = np.where(last == 0, 0.0, on)
+                if rest.lower is not None and rest.upper is not None:
+                    on = np.clip(on, rest.lower, rest.upper)
+        state.u, state.direction, state.trial = last, on - last, 1.0
+        state.is_fresh, state.n_trials, state.n_idle, state.n_steps = True, 0, 0, 0
+        state.least_norm = math.inf
 
     def _end(self, state: _State, answer: Answer) -> Step:
         """Report the loss itself at the minimum; the gradient is that of the smoothed one."""
