@@ -2,6 +2,7 @@
 
 from mpi_gd.solvers.auto import Auto
 from mpi_gd.solvers.barzilai_borwein import BarzilaiBorwein
+from mpi_gd.solvers.finite_smoothing import FiniteSmoothing
 from mpi_gd.solvers.fista import Fista
 from mpi_gd.solvers.gd import GradientDescent
 from mpi_gd.solvers.lbfgs import Lbfgs
@@ -26,6 +27,7 @@ __all__ = [
     "Auto",
     "BarzilaiBorwein",
     "Batch",
+    "FiniteSmoothing",
     "Fista",
     "GradientDescent",
     "Lbfgs",
@@ -50,5 +52,6 @@ SOLVERS: dict[str, type[Solver]] = {
     "lbfgs": Lbfgs,
     "newton": Newton,
     "fista": Fista,
+    "finite-smoothing": FiniteSmoothing,
     "least-squares": LeastSquares,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mpi_gd.solvers.finite_smoothing import FiniteSmoothing
 from mpi_gd.solvers.fista import Fista
 from mpi_gd.solvers.lbfgs import Lbfgs
 from mpi_gd.solvers.least_squares import LeastSquares
@@ -26,6 +27,8 @@ class Auto(Solver):
         """Return the choice."""
         if problem.is_ill_conditioned and problem.has_closed_form:
             return LeastSquares()
+        if problem.has_kinks:
+            return FiniteSmoothing()
         if problem.n_params <= _MOST_NEWTON and not Newton().lacks(problem):
             return Newton()
         return Lbfgs() if problem.rest is None else Fista()

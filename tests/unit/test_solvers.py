@@ -17,6 +17,7 @@ from mpi_gd.solvers import (
     Answer,
     Auto,
     BarzilaiBorwein,
+    FiniteSmoothing,
     GradientDescent,
     Lbfgs,
     LeastSquares,
@@ -34,7 +35,9 @@ Function = Callable[[Question], Answer]
 # Every solver, and every rule of it that takes another way through the code.
 # Those that only choose, or need what a function of a point cannot tell, are tried elsewhere.
 WAYS: dict[str, Solver] = {
-    kind: solver() for kind, solver in SOLVERS.items() if solver not in (Auto, LeastSquares)
+    kind: solver()
+    for kind, solver in SOLVERS.items()
+    if solver not in (Auto, LeastSquares, FiniteSmoothing)
 } | {
     "gd backtracking": GradientDescent(rule="backtracking"),
     "gd backtracking far": GradientDescent(rule="backtracking", step=1e6),
