@@ -181,30 +181,27 @@ def _special_columns(
 ) -> dict[str, int]:
     """Return the columns that are no features, by role, whether needed or not."""
     found: dict[str, int] = {}
+    # Without a header the first line's cells are no names.
+    known = names if has_header else []
     for role, name in spec.named_columns.items():
-        place = _number(spec, role, name, path, names)
-        if place is None and has_header and name in names:
-            place = names.index(str(name))
-        if place is not None:
-            found[role] = place
+        if name in known:
+            found[role] = known.index(str(name))
+        elif isinstance(name, int) or _COLUMN_NUMBER.fullmatch(name):
+            found[role] = _place(spec, role, int(name), path, names)
         elif role in NEEDED[purpose]:
-            raise _missing(spec, role, str(name), path, names, has_header, purpose)
+            raise _missing(spec, role, name, path, names, has_header, purpose)
     require_different(found, str(path))
     return found
 
 
-def _number(spec: DataSpec, role: str, name: str | int, path: Path, names: list[str]) -> int | None:
-    """Return the column that is given by its number; None for one that is given by its name."""
-    if isinstance(name, str):
-        if not _COLUMN_NUMBER.fullmatch(name) or name in names:
-            return None
-        name = int(name)
-    if not -len(names) <= name < len(names):
+def _place(spec: DataSpec, role: str, number: int, path: Path, names: list[str]) -> int:
+    """Return the column of a number, that is negative if it counts from the last."""
+    if not -len(names) <= number < len(names):
         raise DataError(
-            f"{path}: data.{role} is {name}, expected the number of one of {len(names)} "
+            f"{path}: data.{role} is {number}, expected the number of one of {len(names)} "
             f"columns, 0 to {len(names) - 1} or -{len(names)} to -1{_hint(names, spec.delimiter)}"
         )
-    return name % len(names)
+    return number % len(names)
 
 
 def _missing(

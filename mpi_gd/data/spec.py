@@ -36,19 +36,20 @@ class DataSpec:
     be valid. A column, named as the target is, that is no feature; none if empty."""
 
     offset: str | int = ""
-    """What is added to each row's linear predictor: a column as `weight`."""
+    """What is added to each row's linear predictor, in predictions too. A column as `weight`."""
 
     exposure: str | int = ""
     """Time or size in which events were counted, above 0: its logarithm is added to the linear
-    predictor of a model with log link. A column as `weight`."""
+    predictor of a model with log link, so that a prediction is for the row's own exposure. A column
+    as `weight`."""
 
     trials: str | int = ""
     """Binomial loss: how many trials each row stands for; the target is the number of successes
     among them. A column as `weight`."""
 
     cluster: str | int = ""
-    """Which rows are of one group, for cluster-robust standard errors: whole numbers or text. A
-    column as `weight`."""
+    """Which rows are of one group, for cluster-robust standard errors: whole numbers, or text, as
+    which those of a CSV file are compared. A column as `weight`."""
 
     class_weight: Literal["", "balanced"] | dict[str, float] = ""
     """How much the rows of each label count in the training, times their weight: a table of labels,
