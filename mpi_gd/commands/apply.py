@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from mpi_gd.comm import World
 from mpi_gd.commands.load import Loaded, load
-from mpi_gd.config import change_data, parse_job
+from mpi_gd.commands.weights import offset_of
+from mpi_gd.config import change_data, parse_job, parse_override
 from mpi_gd.data import DataSpec, open_source
 from mpi_gd.data.arrays import aligned_empty
-from mpi_gd.errors import DataError
+from mpi_gd.data.roles import NEEDED, Purpose, is_file
+from mpi_gd.errors import DataError, JobError
 from mpi_gd.matrix import Dense
 from mpi_gd.model import Model, load_model
 from mpi_gd.objective import Rows
@@ -29,39 +31,63 @@ def load_shared_model(world: World, path: str) -> Model:
 
 
 def load_data(
-    world: World, model: Model, path: str, overrides: tuple[str, ...], *, labelled: bool
+    world: World, model: Model, path: str, overrides: tuple[str, ...], *, purpose: Purpose
 ) -> Loaded:
     """Read `path` as the model's training data were read, but for `overrides`; collective.
 
+    The columns that `purpose` does not need may be missing.
     Raises on all ranks: FileError, DataError (also for other columns than the model's), JobError.
     """
     spec = DataSpec()
     if "job" in model.metadata:
         spec = parse_job(str(model.metadata["job"]), "the model's job").data
-    # With .npy the target is the name of another file, which does not come with this one.
-    is_pair = str(spec.target).endswith(".npy") or path.endswith(".npy")
+    # With .npy a column is another file, which does not come with this one.
+    strange = {
+        role: name for role, name in spec.named_columns.items() if is_file(name) or is_file(path)
+    }
     spec = dataclasses.replace(
         spec,
         path=path,
         format="auto",
         test="",
         test_target="",
+        test_files={},
         test_fraction=0.0,
-        target="" if is_pair else spec.target,
-    )
+    ).with_columns(dict.fromkeys(strange, ""))
     spec = change_data(spec, overrides)
-    if not labelled:
-        with world.phase(f"opening {path}"):
-            spec = _without_target(spec, model)
-    data = _in_order(model.columns, load(world, spec, Path(), labelled=labelled))
+    _require_named(strange, path, overrides, purpose)
+    with world.phase(f"opening {path}"):
+        spec = _without_unneeded(spec, model, purpose)
+    data = _in_order(model.columns, load(world, spec, Path(), purpose=purpose))
     require_columns(model.columns, data)
     return data
 
 
-def _without_target(spec: DataSpec, model: Model) -> DataSpec:
-    """Return how to read rows that are to be predicted: they may lack the target, or have it."""
-    plain = dataclasses.replace(spec, target="")
-    bare = open_source(plain, labelled=False)
+def _require_named(
+    strange: dict[str, str | int], path: str, overrides: tuple[str, ...], purpose: Purpose
+) -> None:
+    """Raise JobError if a column that is needed was a file of its own, and no other is given."""
+    given = {parse_override(item).path[-1] for item in overrides}
+    for role, name in strange.items():
+        # A target that is not named is missed when the file is opened.
+        if role in NEEDED[purpose] and role != "target" and role not in given:
+            raise JobError(
+                f"{path}: the model was trained with data.{role} = {name!r}, which does not come "
+                f"with this file: name it, as in --set data.{role}={role}.npy, or do without it: "
+                f'--set data.{role}=""'
+            )
+
+
+def _without_unneeded(spec: DataSpec, model: Model, purpose: Purpose) -> DataSpec:
+    """Return how to read a file which may lack the columns that are not needed, or have them.
+
+    A file without a header that has as many columns as there are features lacks them all.
+    """
+    unneeded = [role for role in spec.named_columns if role not in NEEDED[purpose]]
+    if not unneeded:
+        return spec
+    plain = spec.with_columns(dict.fromkeys(unneeded, ""))
+    bare = open_source(plain, purpose=purpose)
     return plain if bare.n_features == len(model.columns) else spec
 
 
@@ -98,7 +124,14 @@ def require_columns(expected: tuple[str, ...], data: Loaded) -> None:
 
 
 def predictor(model: Model, data: Loaded) -> NDArray[np.float64]:
-    """Return z = X coef + intercept of the local rows, block by block of the row grid."""
-    rows = Rows(data.grid, data.first_tile, data.last_tile, Dense(data.x), np.empty(0))
+    """Return z = X coef + intercept + offset of the local rows, block by block of the row grid."""
+    rows = Rows(
+        data.grid,
+        data.first_tile,
+        data.last_tile,
+        Dense(data.x),
+        target=np.empty(0),
+        offset=offset_of(data),
+    )
     n_outputs = model.loss.n_outputs(len(model.classes or ()))
     return Kernel(rows, model.loss, n_outputs).predictor(model.coef, model.intercept)

@@ -15,6 +15,8 @@ from mpi_gd import __version__
 from mpi_gd.comm import World
 from mpi_gd.commands.load import require_same
 from mpi_gd.config import Job, dump_job, parse_job, read_job_text
+from mpi_gd.data import DataSpec
+from mpi_gd.data.roles import is_file
 
 __all__ = ["needs", "read_shared_job", "resolved", "with_paths"]
 
@@ -45,8 +47,7 @@ def needs(job: Job) -> dict[str, Any]:
         else:
             found[key] = value
     free = ["name", "fault_tolerance", "data.path", "data.test", "data.test_target"]
-    if str(job.data.target).endswith(".npy"):
-        free.append("data.target")
+    free += ["data.test_files", *(f"data.{key}" for key in _file_keys(job.data))]
     return {
         key: value
         for key, value in found.items()
@@ -62,8 +63,7 @@ def resolved(job: Job, base: Path) -> str:
 def with_paths(job: Job, change: Callable[[str], str]) -> Job:
     """Return the job with its files' paths changed."""
     data = job.data
-    # With .npy files the target is a path too.
-    is_pair = isinstance(data.target, str) and data.target.endswith(".npy")
+    columns = data.named_columns
     return dataclasses.replace(
         job,
         data=dataclasses.replace(
@@ -71,6 +71,11 @@ def with_paths(job: Job, change: Callable[[str], str]) -> Job:
             path=change(data.path),
             test=change(data.test) if data.test else "",
             test_target=change(data.test_target) if data.test_target else "",
-            target=change(str(data.target)) if is_pair else data.target,
-        ),
+            test_files={role: change(path) for role, path in data.test_files.items()},
+        ).with_columns({key: change(str(columns[key])) for key in _file_keys(data)}),
     )
+
+
+def _file_keys(data: DataSpec) -> list[str]:
+    """Return the keys of the columns that are files of their own."""
+    return [key for key, name in data.named_columns.items() if is_file(name)]

@@ -1,4 +1,4 @@
-"""What the target says: numbers for a regression, two labels for a classifier."""
+"""The labels of a classifier: found in all ranks' rows, and told by their places."""
 
 from __future__ import annotations
 
@@ -10,57 +10,63 @@ from numpy.typing import NDArray
 from mpi_gd.comm import World
 from mpi_gd.commands.load import Loaded
 from mpi_gd.errors import DataError
+from mpi_gd.losses.loss import Task
 
-__all__ = ["encode_labels", "find_labels", "require_numbers"]
+__all__ = ["encode_labels", "find_labels", "require_finite"]
 
 Floats = NDArray[np.float64]
 
 # Pairs of numbers that people use for two classes.
 _NUMBERS = ({"0", "1"}, {"-1", "1"}, {"1", "2"})
 _EXPECTED = "two labels: 0 and 1, -1 and 1, 1 and 2, or two texts"
-# More labels than this need not travel to show that there are too many.
-_SENT = 4
-
-
-def require_numbers(world: World, data: Loaded) -> Floats:
-    """Return y as numbers; raises DataError on all ranks for text, NaN or infinity."""
-    with world.phase("checking the target"):
-        if data.y.dtype.kind == "U":
-            raise DataError(
-                f"{data.source.locate_target(0)}: target {data.source.target_name!r}: got text, "
-                'expected numbers; use loss "logistic" for two labels, or name another target'
-            )
-        _require_finite(data)
-    return np.asarray(data.y, dtype=np.float64)
+_EXPECTED_CLASSES = "two labels or more: whole numbers, or texts"
+_MOST_CLASSES = 1000
+# More labels than these need not travel to show that there are too many.
+_SENT = {"two classes": 4, "classes": _MOST_CLASSES + 1}
 
 
 def find_labels(
-    world: World, data: Loaded, held: NDArray[np.bool_] | None = None
-) -> tuple[str, str]:
-    """Return the two labels of all ranks' rows, sorted; raises DataError on all ranks.
+    world: World,
+    data: Loaded,
+    left_out: NDArray[np.bool_] | None = None,
+    task: Task = "two classes",
+) -> tuple[str, ...]:
+    """Return the labels of all ranks' rows, sorted; collective, raises DataError on all ranks.
 
-    Rows that are `held` out teach no label.
+    Texts are sorted as texts, numbers as numbers. Rows that are `left_out` of the training teach no
+    label.
     """
     with world.phase("checking the labels"):
         if data.y.dtype.kind != "U":
-            _require_finite(data)
-        used = np.arange(len(data.y)) if held is None else np.flatnonzero(~held)
+            require_finite(data)
+        used = np.arange(len(data.y)) if left_out is None else np.flatnonzero(~left_out)
         values, places = np.unique(data.y[used], return_index=True)
-        order = np.argsort(places)[:_SENT]
+        order = np.argsort(places)[: _SENT[task]]
         mine = {_text(values[k]): data.start + int(used[places[k]]) for k in order}
-    first: dict[str, int] = {}
-    for text in world.gather_small(json.dumps(mine)):
+    first = _first_rows(world, mine)
+    labels = sorted(first, key=lambda label: first[label])
+    if not labels:
+        raise DataError("no row is left to train on: set data.test_fraction lower")
+    (_require_two if task == "two classes" else _require_classes)(data, labels, first)
+    is_text = data.y.dtype.kind == "U"
+    return tuple(sorted(labels) if is_text else sorted(labels, key=float))
+
+
+def _first_rows(world: World, mine: dict[str, int]) -> dict[str, int]:
+    """Return the first row of each label of any rank, from each rank's own; collective.
+
+    The ranks send only what the root has not seen: most often nothing.
+    """
+    first: dict[str, int] = json.loads(world.bcast_text(json.dumps(mine)))
+    new = {label: row for label, row in mine.items() if label not in first}
+    for text in world.gather_small(json.dumps(new)):
         for label, row in json.loads(text).items():
             first[label] = min(row, first.get(label, row))
-    labels = sorted(first, key=lambda label: first[label])
-    _require_two(data, labels, first)
-    is_text = data.y.dtype.kind == "U"
-    low, high = sorted(labels) if is_text else sorted(labels, key=float)
-    return low, high
+    return first
 
 
 def encode_labels(world: World, data: Loaded, labels: tuple[str, ...]) -> Floats:
-    """Return 0 for the first label and 1 for the second; raises DataError for any other."""
+    """Return each row's place among the labels; raises DataError for a label that is none."""
     with world.phase("checking the labels"):
         wanted: NDArray[np.generic] = np.array(labels)
         if data.y.dtype.kind != "U":
@@ -69,20 +75,22 @@ def encode_labels(world: World, data: Loaded, labels: tuple[str, ...]) -> Floats
             except ValueError:
                 raise DataError(
                     f"{data.source.locate_target(0)}: got numbers as labels, expected "
-                    f"{labels[0]!r} or {labels[1]!r}; use data with the same labels"
+                    f"{_listed(labels)}; use data with the same labels"
                 ) from None
-        is_second = data.y == wanted[1]
-        bad = np.flatnonzero(~is_second & (data.y != wanted[0]))
+        order = np.argsort(wanted)
+        found = np.minimum(np.searchsorted(wanted, data.y, sorter=order), len(labels) - 1)
+        places = order[found]
+        bad = np.flatnonzero(wanted[places] != data.y)
         if bad.size:
             raise DataError(
                 f"{data.source.locate_target(data.start + int(bad[0]))}: got the label "
-                f"{_text(data.y[bad[0]])!r}, expected {labels[0]!r} or {labels[1]!r}; remove the "
-                "row or correct its label"
+                f"{_text(data.y[bad[0]])!r}, expected {_listed(labels)}; remove the row or correct "
+                "its label"
             )
-    return np.asarray(is_second, dtype=np.float64)
+    return places.astype(np.float64)
 
 
-def _require_finite(data: Loaded) -> None:
+def require_finite(data: Loaded) -> None:
     """Raise DataError for a target that is NaN or infinite."""
     bad = np.flatnonzero(~np.isfinite(data.y))
     if bad.size:
@@ -96,8 +104,6 @@ def _require_finite(data: Loaded) -> None:
 def _require_two(data: Loaded, labels: list[str], first: dict[str, int]) -> None:
     """Raise DataError unless there are two labels that can be labels."""
     name = data.source.target_name
-    if not labels:
-        raise DataError("no row is left to train on: set data.test_fraction lower")
     if len(labels) < 2:
         raise DataError(
             f"target {name!r}: all rows that are trained on have the label {labels[0]!r}, "
@@ -115,6 +121,40 @@ def _require_two(data: Loaded, labels: list[str], first: dict[str, int]) -> None
         f"{data.source.locate_target(first[odd])}: got the label {odd!r} in target {name!r}, "
         f"expected {_EXPECTED}; the labels are {shown}; correct them, or use a loss for numbers"
     )
+
+
+def _require_classes(data: Loaded, labels: list[str], first: dict[str, int]) -> None:
+    """Raise DataError unless there are labels enough, and not too many, that can be labels."""
+    name = data.source.target_name
+    if len(labels) < 2:
+        raise DataError(
+            f"target {name!r}: all rows that are trained on have the label {labels[0]!r}, "
+            f"expected {_EXPECTED_CLASSES}"
+        )
+    broken = [label for label in labels if data.y.dtype.kind != "U" and not _is_whole(label)]
+    if broken:
+        raise DataError(
+            f"{data.source.locate_target(first[broken[0]])}: got the label {broken[0]!r} in target "
+            f"{name!r}, expected {_EXPECTED_CLASSES}; correct it, or use a loss for numbers"
+        )
+    if len(labels) > _MOST_CLASSES:
+        last = labels[_MOST_CLASSES]
+        raise DataError(
+            f"{data.source.locate_target(first[last])}: got the label {last!r} in target {name!r} "
+            f"after {_MOST_CLASSES} others, expected at most so many; use a loss for numbers"
+        )
+
+
+def _is_whole(label: str) -> bool:
+    """Whether a number's text is a whole number's."""
+    return float(label).is_integer()
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    """Return the labels as words."""
+    if len(labels) <= 5:
+        return f"{', '.join(map(repr, labels[:-1]))} or {labels[-1]!r}"
+    return f"one of {len(labels)} labels: {', '.join(map(repr, labels[:5]))}, ..."
 
 
 def _text(value: object) -> str:

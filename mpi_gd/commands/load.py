@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mpi_gd.comm import World
 from mpi_gd.data import DataSpec, Source, open_source
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.grid import RowGrid
+from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block
 from mpi_gd.errors import DataError
 
@@ -33,7 +35,9 @@ class Loaded:
     x: NDArray[Any]
     """(n_rows, n_features) float64 or float32."""
     y: NDArray[Any]
-    """(n_rows,) float64 or text, as in the file."""
+    """(n_rows,) float64 or text, as in the file; NaN if it was not read."""
+    extras: Mapping[str, NDArray[Any]]
+    """(n_rows,) float64 or text each: the further columns, by role, valid each on its own."""
     columns: tuple[str, ...]
     """The names of X's columns."""
     fingerprint: str
@@ -51,7 +55,7 @@ def load(
     spec: DataSpec,
     base: Path,
     *,
-    labelled: bool = True,
+    purpose: Purpose = "train",
     kept: Loaded | None = None,
 ) -> Loaded:
     """Open the file, divide its rows, and read this rank's; collective.
@@ -63,22 +67,34 @@ def load(
     if kept:
         source, fingerprint = kept.source, kept.fingerprint
     else:
-        source, fingerprint = _open(world, spec, base, labelled)
+        source, fingerprint = _open(world, spec, base, purpose)
     grid = RowGrid(source.n_samples, source.n_features, source.dtype.itemsize)
     first, last = grid.tiles_of(world.rank, world.size)
     start, stop = grid.rows_of(world.rank, world.size)
     with world.phase(f"reading {spec.path}"):
-        x, y = _read(source, start, stop, kept)
-    return Loaded(source, grid, first, last, start, x, y, source.columns, fingerprint)
+        block = _read(source, start, stop, kept)
+        source.check_extras(block, start)
+    return Loaded(
+        source=source,
+        grid=grid,
+        first_tile=first,
+        last_tile=last,
+        start=start,
+        x=block.x,
+        y=block.y,
+        extras=block.extras,
+        columns=source.columns,
+        fingerprint=fingerprint,
+    )
 
 
-def _open(world: World, spec: DataSpec, base: Path, labelled: bool) -> tuple[Source, str]:
+def _open(world: World, spec: DataSpec, base: Path, purpose: Purpose) -> tuple[Source, str]:
     """Open the file on all ranks, agree that it is the same, and count its rows; collective.
 
     Return also its fingerprint.
     """
     with world.phase(f"opening {spec.path}"):
-        source = open_source(spec, base, labelled=labelled)
+        source = open_source(spec, base, purpose=purpose)
         fingerprint = source.fingerprint()
     require_same(world, "the data", fingerprint)
     with world.phase(f"scanning {spec.path}"):
@@ -99,10 +115,17 @@ def _read(source: Source, start: int, stop: int, kept: Loaded | None) -> Block:
     low = min(max(start, kept.start), stop)
     high = max(low, min(stop, kept.start + len(kept.x)))
     own = slice(low - kept.start, high - kept.start)
-    (x_before, y_before), (x_after, y_after) = source.read(start, low), source.read(high, stop)
+    before, after = source.read(start, low), source.read(high, stop)
     x = aligned_empty((stop - start, source.n_features), source.dtype)
-    np.concatenate([x_before, kept.x[own], x_after], out=x)
-    return x, np.concatenate([y_before, kept.y[own], y_after])
+    np.concatenate([before.x, kept.x[own], after.x], out=x)
+    return Block(
+        x,
+        np.concatenate([before.y, kept.y[own], after.y]),
+        {
+            role: np.concatenate([before.extras[role], values[own], after.extras[role]])
+            for role, values in kept.extras.items()
+        },
+    )
 
 
 def require_same(world: World, what: str, mine: str) -> None:

@@ -25,7 +25,7 @@ def run(world: World, options: PredictOptions) -> int:
         if world.is_root:
             _require_other_file(options)
     model = load_shared_model(world, options.model)
-    data = load_data(world, model, options.data, options.overrides, labelled=False)
+    data = load_data(world, model, options.data, options.overrides, purpose="predict")
     z = predictor(model, data)
     with world.phase("predicting"):
         _require_finite(z, data)

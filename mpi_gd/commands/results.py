@@ -18,8 +18,8 @@ from mpi_gd.commands.fallback import write_somewhere
 from mpi_gd.commands.folder import RunFolder
 from mpi_gd.commands.inference import summarize
 from mpi_gd.commands.jobs import with_paths
-from mpi_gd.commands.labels import encode_labels, require_numbers
 from mpi_gd.commands.load import Loaded, load
+from mpi_gd.commands.response import read_response
 from mpi_gd.commands.score import format_scores, score
 from mpi_gd.commands.setup import Setup
 from mpi_gd.config import CheckpointSpec, Job, dump_job
@@ -119,13 +119,16 @@ def _test_data(world: World, setup: Setup, base: Path) -> tuple[Loaded, NDArray[
     """Return the rows of the test file and their target; collective."""
     spec = setup.job.data
     spec = dataclasses.replace(
-        spec, path=spec.test, target=spec.test_target or spec.target, test="", test_target=""
-    )
-    data = load(world, spec, base)
+        spec,
+        path=spec.test,
+        target=spec.test_target or spec.target,
+        test="",
+        test_target="",
+        test_files={},
+    ).with_columns(spec.test_files)
+    data = load(world, spec, base, purpose="score")
     require_columns(setup.data.source.columns, data)
-    if setup.classes:
-        return data, encode_labels(world, data, setup.classes)
-    return data, require_numbers(world, data)
+    return data, read_response(world, data, setup.job.loss, setup.classes)
 
 
 def _counted(number: int, what: str) -> str:

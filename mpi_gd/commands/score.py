@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from mpi_gd.comm import World
 from mpi_gd.commands.apply import predictor
-from mpi_gd.commands.labels import encode_labels, require_numbers
 from mpi_gd.commands.load import Loaded
+from mpi_gd.commands.response import check_trials, read_response
+from mpi_gd.commands.weights import weight_of
 from mpi_gd.evaluation import Scores, evaluate
 from mpi_gd.model import Model
 
@@ -24,17 +25,21 @@ def score(
     y: NDArray[np.float64],
     counted: NDArray[np.bool_] | None = None,
 ) -> Scores:
-    """Score the model on the rows that count, all by default; collective."""
-    weight = None if counted is None else counted.astype(np.float64)
+    """Score the model on the rows that count, all by default, by their weight; collective.
+
+    The weights of classes, which are the training's, have no part in it.
+    """
+    weight = weight_of(data)
+    if counted is not None:
+        weight = counted.astype(np.float64) if weight is None else np.where(counted, weight, 0.0)
     z = predictor(model, data)
     return evaluate(world, model.loss, y, z, weight, data.tile_sizes, data.grid.n_tiles)
 
 
 def score_all(world: World, model: Model, data: Loaded) -> Scores:
     """Score the model on all rows, whose target is checked first; collective."""
-    if model.classes:
-        return score(world, model, data, encode_labels(world, data, model.classes))
-    return score(world, model, data, require_numbers(world, data))
+    check_trials(data, model.loss)
+    return score(world, model, data, read_response(world, data, model.loss, model.classes))
 
 
 def format_scores(scores: Scores) -> str:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from mpi_gd.comm import World
 from mpi_gd.commands.jobs import needs
-from mpi_gd.commands.labels import encode_labels, find_labels, require_numbers
+from mpi_gd.commands.labels import find_labels
 from mpi_gd.commands.load import Loaded, load
+from mpi_gd.commands.response import check_trials, read_response
+from mpi_gd.commands.weights import Part, find_part, offset_of, with_class_weight
 from mpi_gd.config import Job, kind_of
 from mpi_gd.data.holdout import held_out
 from mpi_gd.errors import DataError, JobError
@@ -47,9 +49,11 @@ class Setup:
     data: Loaded
     classes: tuple[str, ...] | None
     y: NDArray[np.float64]
-    """(n_rows,): the number, or the place of the label among the classes."""
+    """(n_rows,): the number, the share of successes, or the label's place among the classes."""
     held: NDArray[np.bool_] | None
     """(n_rows,): the rows that are held out."""
+    part: Part
+    """The rows that are trained on."""
     rows: Rows
     scaling: Scaling
     penalty: Bound
@@ -71,11 +75,12 @@ class Setup:
     def summary(self) -> str:
         """Say what is trained on what."""
         grid = self.data.grid
-        n_held = 0 if self.held is None else grid.n_samples - self.scaling.n_rows
-        held = f" ({n_held:,} held out)" if n_held else ""
+        counts = ((self.part.n_held, "held out"), (self.part.n_weightless, "of weight 0"))
+        idle = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+        idle = f" ({idle})" if idle else ""
         tiles = "1 tile" if grid.n_tiles == 1 else f"{grid.n_tiles} tiles"
         return (
-            f"{grid.n_samples:,} rows{held} x {grid.n_features} features of "
+            f"{grid.n_samples:,} rows{idle} x {grid.n_features} features of "
             f"{self.data.source.dtype}, {tiles}"
         )
 
@@ -100,8 +105,16 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
     data = load(world, job.data, base, kept=kept)
     fraction, stop = job.data.test_fraction, data.start + len(data.y)
     held = held_out(data.start, stop, fraction, job.seed) if fraction else None
-    classes = find_labels(world, data, held) if job.loss.is_classifier else None
-    y = encode_labels(world, data, classes) if classes else require_numbers(world, data)
+    part = find_part(world, data, held)
+    if fraction and not part.n_held:
+        raise DataError(
+            f"data.test_fraction = {fraction} holds out none of the {data.grid.n_samples} rows; "
+            "set it higher, or to 0"
+        )
+    check_trials(data, job.loss)
+    is_classifier = job.loss.is_classifier
+    classes = find_labels(world, data, part.left_out, job.loss.task) if is_classifier else None
+    y = read_response(world, data, job.loss, classes)
     n_outputs = job.loss.n_outputs(len(classes or ()))
     rows = Rows(
         data.grid,
@@ -109,7 +122,8 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         data.last_tile,
         Dense(data.x),
         job.loss.encode(y),
-        None if held is None else ~held,
+        with_class_weight(world, data, job.data, part, y, classes, job.reduction),
+        offset_of(data),
     )
     columns = data.source.columns
     with world.phase("matching the penalty with the columns"):
@@ -147,11 +161,6 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         free=free.reshape(-1),
         is_ill_conditioned=bool(rank and rank.is_ill_conditioned),
     )
-    if fraction and scaling.n_rows == data.grid.n_samples:
-        raise DataError(
-            f"data.test_fraction = {fraction} holds out none of the {data.grid.n_samples} rows; "
-            "set it higher, or to 0"
-        )
     # Found once: a checkpoint is made while all wait, and the file may be gone by then.
     shared = {"the data": data.fingerprint, **needs(job)}
     with world.phase("matching solver and objective"):
@@ -163,6 +172,7 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         classes=classes,
         y=y,
         held=held,
+        part=part,
         rows=rows,
         scaling=scaling,
         penalty=penalty,
@@ -171,7 +181,7 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         start=start,
         free=free.reshape(-1),
         rank=rank,
-        clusters=None,
+        clusters=data.extras.get("cluster"),
         needs=shared,
     )
 

@@ -3,6 +3,7 @@
 from mpi_gd.config.dump import dump_job
 from mpi_gd.config.job import CheckpointSpec, Job, StopSpec
 from mpi_gd.config.keys import describe_keys
+from mpi_gd.config.overrides import parse_override
 from mpi_gd.config.parse import change_data, parse_job
 from mpi_gd.config.read import read_job_text
 from mpi_gd.config.schema import kind_of
@@ -16,5 +17,6 @@ __all__ = [
     "dump_job",
     "kind_of",
     "parse_job",
+    "parse_override",
     "read_job_text",
 ]

@@ -1,16 +1,18 @@
-"""A source whose X and y are stored arrays: what .npy and .npz have in common."""
+"""A source whose columns are stored arrays: what .npy and .npz have in common."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.data.arrays import first_bad_text, storage_type
-from mpi_gd.data.names import default_names, digest_of_names
+from mpi_gd.data.names import default_names, describe_roles, digest_of_names
 from mpi_gd.data.probe import sample_digest
-from mpi_gd.data.source import Block, Source, Target
+from mpi_gd.data.roles import ROLES
+from mpi_gd.data.source import Block, Source
 from mpi_gd.data.stored import StoredArray
 from mpi_gd.errors import DataError
 
@@ -21,7 +23,7 @@ _MOST_FEATURES = 1 << 24
 
 
 class ArraySource(Source):
-    """Rows of a stored X (n, d) and, if labelled, of a stored y (n,) or (n, 1)."""
+    """Rows of a stored X (n, d), and of y and further arrays (n,) or (n, 1)."""
 
     def __init__(
         self,
@@ -31,12 +33,20 @@ class ArraySource(Source):
         dtype: str,
         target_name: str,
         columns: tuple[str, ...] = (),
+        extras: Mapping[str, tuple[str, StoredArray]],
     ) -> None:
-        """Check the arrays against each other; raises DataError."""
+        """Check the arrays against each other; raises DataError.
+
+        `extras` are the further arrays, and their names, by role.
+        """
         _check_features(x)
         if y is not None:
-            _check_target(y, x)
+            _check_column(y, x, "target")
         self._x, self._y = x, y
+        self._extras = {role: array for role, (_, array) in extras.items()}
+        self.role_names = {role: name for role, (name, _) in extras.items()}
+        for role, array in self._extras.items():
+            _check_column(array, x, role)
         self.n_samples, self.n_features = x.header.shape
         self.columns = columns or default_names(self.n_features)
         self.dtype = storage_type(dtype, x.header.dtype)
@@ -45,48 +55,23 @@ class ArraySource(Source):
     def read(self, start: int, stop: int) -> Block:
         """Return X and y of rows [start, stop); X is a map of the file if it needs no copy."""
         self.check_range(start, stop)
-        return self._x.rows(start, stop, self.dtype), self._target(start, stop)
-
-    def _target(self, start: int, stop: int) -> Target:
-        """Return y of rows [start, stop) as float64 or text."""
-        if self._y is None:
-            return np.full(stop - start, np.nan)
-        found = self._y.header.dtype
-        if found.kind not in "US":
-            numbers = self._y.rows(start, stop, np.dtype(np.float64))
-            # The target is small: a copy of it is safe from what happens to the file.
-            return np.array(numbers).reshape(-1)
-        texts = np.array(self._y.rows(start, stop, found.newbyteorder("="))).reshape(-1)
-        if found.kind == "S":
-            return self._decoded(texts, start)
-        bad = first_bad_text(texts)
-        if bad is not None:
-            raise DataError(
-                f"{self._y.locate(start + bad)}: a text has a character that is none in Unicode; "
-                "save the array again"
-            )
-        return texts
-
-    def _decoded(self, texts: NDArray[Any], start: int) -> Target:
-        """Decode byte strings; raises DataError for what is not UTF-8."""
-        try:
-            return np.strings.decode(texts, "utf-8")
-        except UnicodeDecodeError as error:
-            place = f"{self._y.where if self._y else ''}: row {start} or a later one"
-            raise DataError(
-                f"{place}: a text is not UTF-8 ({error}); save the array again as text (str)"
-            ) from error
+        y = np.full(stop - start, np.nan)
+        return Block(
+            self._x.rows(start, stop, self.dtype),
+            y if self._y is None else _values(self._y, start, stop),
+            {role: _values(array, start, stop) for role, array in self._extras.items()},
+        )
 
     def fingerprint(self) -> str:
         """Describe the files' sizes, the columns, the type and a sample of the bytes."""
-        arrays = [array for array in (self._x, self._y) if array is not None]
+        arrays = [self._x, *([self._y] if self._y else []), *self._extras.values()]
         files = {array.path: array.stamp for array in arrays}
         sizes = ", ".join(
             f"{stamp.size} bytes ({sample_digest(path, stamp)})" for path, stamp in files.items()
         )
         return (
             f"{sizes}, {self.n_samples} rows, {digest_of_names(self.columns)}, {self.dtype}, "
-            f"target {self.target_name!r}"
+            f"target {self.target_name!r}{describe_roles(self.role_names)}"
         )
 
     def locate(self, row: int) -> str:
@@ -96,6 +81,40 @@ class ArraySource(Source):
     def locate_target(self, row: int) -> str:
         """Name the target's array and the row."""
         return (self._y or self._x).locate(row)
+
+    def locate_extra(self, role: str, row: int) -> str:
+        """Name the role's array and the row."""
+        return self._extras[role].locate(row)
+
+
+def _values(array: StoredArray, start: int, stop: int) -> NDArray[Any]:
+    """Return an array's rows [start, stop), (stop - start,), as float64 or text."""
+    found = array.header.dtype
+    if found.kind not in "US":
+        numbers = array.rows(start, stop, np.dtype(np.float64))
+        # It is small: a copy of it is safe from what happens to the file.
+        return np.array(numbers).reshape(-1)
+    texts = np.array(array.rows(start, stop, found.newbyteorder("="))).reshape(-1)
+    if found.kind == "S":
+        return _decoded(array, texts, start)
+    bad = first_bad_text(texts)
+    if bad is not None:
+        raise DataError(
+            f"{array.locate(start + bad)}: a text has a character that is none in Unicode; save "
+            "the array again"
+        )
+    return texts
+
+
+def _decoded(array: StoredArray, texts: NDArray[Any], start: int) -> NDArray[Any]:
+    """Decode byte strings; raises DataError for what is not UTF-8."""
+    try:
+        return np.strings.decode(texts, "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{array.where}: row {start} or a later one: a text is not UTF-8 ({error}); save the "
+            "array again as text (str)"
+        ) from error
 
 
 def _check_features(x: StoredArray) -> None:
@@ -116,13 +135,20 @@ def _check_features(x: StoredArray) -> None:
         )
 
 
-def _check_target(y: StoredArray, x: StoredArray) -> None:
-    """Raise DataError if y is not (n,) or (n, 1) with as many rows as X."""
-    shape, n_samples = y.header.shape, x.header.shape[0]
+def _check_column(array: StoredArray, x: StoredArray, role: str) -> None:
+    """Raise DataError if an array is not (n,) or (n, 1), or has not as many rows as X, or text."""
+    shape, n_samples = array.header.shape, x.header.shape[0]
     if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
-        raise DataError(f"{y.where}: got the shape {shape}, expected ({n_samples},): one target")
+        raise DataError(
+            f"{array.where}: got the shape {shape}, expected ({n_samples},): one {role}"
+        )
+    if array.header.dtype.kind in "US" and not (role == "target" or ROLES[role].is_text):
+        raise DataError(
+            f"{array.where}: got an array of text ({array.header.dtype}), expected numbers, as "
+            f"data.{role} must be"
+        )
     if shape[0] != n_samples:
         raise DataError(
-            f"{y.where}: got {shape[0]} rows, expected {n_samples} as in {x.where}; "
+            f"{array.where}: got {shape[0]} rows, expected {n_samples} as in {x.where}; "
             "save both from the same rows"
         )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from mpi_gd.data.names import check_names, default_names, suggest
 from mpi_gd.data.probe import Stamp, open_same
+from mpi_gd.data.roles import NEEDED, ROLES, Purpose, require_different, way_without
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.errors import DataError, JobError
 
@@ -39,32 +42,35 @@ class Layout:
     n_lines_before: int
     """Lines before the first row: the header."""
     n_columns: int
-    target: int
-    """The target's column, -1 if there is none or it is not read."""
-    skipped: int
-    """The column of a target that is not read, whatever is in it; -1 if there is none."""
-    target_is_text: bool
+    roles: Mapping[str, int]
+    """The columns that are read and are no features, by role; the target's among them."""
+    skipped: frozenset[int]
+    """The columns that are no features and are not read, whatever is in them."""
+    texts: frozenset[str]
+    """The roles that are read as text."""
     columns: tuple[str, ...]
     """The features' names, in order."""
-    target_name: str
+    role_names: Mapping[str, str]
+    """The roles' columns' names."""
 
-    @property
+    @cached_property
     def features(self) -> list[int]:
         """Return the features' columns."""
-        others = (self.target, self.skipped)
+        others = {*self.roles.values(), *self.skipped}
         return [column for column in range(self.n_columns) if column not in others]
 
     def most_rows(self, n_bytes: int) -> int:
         """Return how many rows so many bytes can hold: a cell has a character and a delimiter.
 
-        Only the one that is not read may be empty, and the last line may lack its end.
+        Only those that are not read may be empty, and the last line may lack its end.
         """
-        return (n_bytes + 1) // (2 * self.n_columns - (self.skipped >= 0))
+        return (n_bytes + 1) // (2 * self.n_columns - len(self.skipped))
 
     def name_of(self, column: int) -> str:
         """Return the name of any column, for messages."""
-        if column == self.target:
-            return self.target_name
+        for role, place in self.roles.items():
+            if place == column:
+                return self.role_names[role]
         return self.columns[self.features.index(column)]
 
 
@@ -89,7 +95,7 @@ def cells_of(line: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-def find_layout(spec: DataSpec, path: Path, stamp: Stamp, *, labelled: bool) -> Layout:
+def find_layout(spec: DataSpec, path: Path, stamp: Stamp, purpose: Purpose) -> Layout:
     """Read the first lines and the last ones; raises DataError, JobError."""
     with open_same(path, stamp) as file:
         head = file.read(_HEAD_BYTES) or b""
@@ -107,14 +113,16 @@ def find_layout(spec: DataSpec, path: Path, stamp: Stamp, *, labelled: bool) -> 
     row = _cells_at(head, begin, path, 1 + has_header, spec.delimiter)
     if has_header:
         check_names(names, f"{path}: line 1", 'name each column once, or set header = "no"')
-    target = _target(spec, path, names, has_header, labelled)
-    others = [name for column, name in enumerate(names) if column != target]
+    found = _special_columns(spec, path, names, has_header, purpose)
+    others = [name for column, name in enumerate(names) if column not in found.values()]
     if not others:
-        raise DataError(f"{path}: there is no column but the target{_hint(names, spec.delimiter)}")
-    skipped = -1
-    if not labelled:
-        target, skipped = -1, target
-    is_text = 0 <= target < len(row) and not is_number(row[target])
+        what = " and ".join(f"the {role}" for role in found) or "nothing"
+        raise DataError(f"{path}: there is no column but {what}{_hint(names, spec.delimiter)}")
+    roles = {role: column for role, column in found.items() if role in NEEDED[purpose]}
+    target = roles.get("target", len(row))
+    texts = {role for role in roles if role != "target" and ROLES[role].is_text}
+    if target < len(row) and not is_number(row[target]):
+        texts.add("target")
     return Layout(
         path=path,
         stamp=stamp,
@@ -123,11 +131,14 @@ def find_layout(spec: DataSpec, path: Path, stamp: Stamp, *, labelled: bool) -> 
         end=end,
         n_lines_before=int(has_header),
         n_columns=len(names),
-        target=target,
-        skipped=skipped,
-        target_is_text=is_text,
+        roles=roles,
+        skipped=frozenset(found.values()) - frozenset(roles.values()),
+        texts=frozenset(texts),
         columns=tuple(others) if has_header else default_names(len(others)),
-        target_name="" if target < 0 else names[target] if has_header else f"column {target}",
+        role_names={
+            role: names[column] if has_header else f"column {column}"
+            for role, column in roles.items()
+        },
     )
 
 
@@ -165,28 +176,49 @@ def _cells_at(head: bytes, begin: int, path: Path, line: int, delimiter: str) ->
     return cells
 
 
-def _target(spec: DataSpec, path: Path, names: list[str], has_header: bool, labelled: bool) -> int:
-    """Return the target's column, -1 if there is none and none is needed."""
-    target = spec.target
-    if isinstance(target, str) and _COLUMN_NUMBER.fullmatch(target) and target not in names:
-        target = int(target)
-    if isinstance(target, int):
-        if not -len(names) <= target < len(names):
-            raise DataError(
-                f"{path}: data.target is {target}, expected the number of one of {len(names)} "
-                f"columns, 0 to {len(names) - 1} or -{len(names)} to -1"
-                f"{_hint(names, spec.delimiter)}"
-            )
-        return target % len(names)
-    if has_header and target in names:
-        return names.index(target)
-    if not labelled:
-        return -1
-    known = suggest(target, names) if has_header else "the file has no header: give its number"
-    if not target:
-        raise JobError(f"data.target is missing: name the column to learn in [data]; {known}")
-    raise DataError(
-        f"{path}: no column is called {target!r} (data.target); {known}"
+def _special_columns(
+    spec: DataSpec, path: Path, names: list[str], has_header: bool, purpose: Purpose
+) -> dict[str, int]:
+    """Return the columns that are no features, by role, whether needed or not."""
+    found: dict[str, int] = {}
+    # Without a header the first line's cells are no names.
+    known = names if has_header else []
+    for role, name in spec.named_columns.items():
+        if name in known:
+            found[role] = known.index(str(name))
+        elif isinstance(name, int) or _COLUMN_NUMBER.fullmatch(name):
+            found[role] = _place(spec, role, int(name), path, names)
+        elif role in NEEDED[purpose]:
+            raise _missing(spec, role, name, path, names, has_header, purpose)
+    require_different(found, str(path))
+    return found
+
+
+def _place(spec: DataSpec, role: str, number: int, path: Path, names: list[str]) -> int:
+    """Return the column of a number, that is negative if it counts from the last."""
+    if not -len(names) <= number < len(names):
+        raise DataError(
+            f"{path}: data.{role} is {number}, expected the number of one of {len(names)} "
+            f"columns, 0 to {len(names) - 1} or -{len(names)} to -1{_hint(names, spec.delimiter)}"
+        )
+    return number % len(names)
+
+
+def _missing(
+    spec: DataSpec,
+    role: str,
+    name: str,
+    path: Path,
+    names: list[str],
+    has_header: bool,
+    purpose: Purpose,
+) -> DataError | JobError:
+    """Return the error for a needed column that is not there."""
+    known = suggest(name, names) if has_header else "the file has no header: give its number"
+    if not name:
+        return JobError(f"data.{role} is missing: name the column to learn in [data]; {known}")
+    return DataError(
+        f"{path}: no column is called {name!r} (data.{role}); {known}{way_without(role, purpose)}"
         f"{_hint(names, spec.delimiter)}"
     )
 

@@ -20,8 +20,8 @@ from mpi_gd.errors import DataError
 
 __all__ = ["Parsed", "Parser", "fast_parser", "parse"]
 
-# Features (n, d) float64 and the target (n,), float64 or text; None if there is no target.
-Parsed = tuple[NDArray[np.float64], NDArray[Any] | None]
+# Features (n, d) float64, and what else is read, by role: (n,) float64 or text.
+Parsed = tuple[NDArray[np.float64], dict[str, NDArray[Any]]]
 Parser = Callable[[bytes, Layout], Parsed]
 
 # More text is no label.
@@ -46,12 +46,13 @@ def parse(piece: bytes, layout: Layout, first_row: int, n_rows: int, fast: Parse
     """
     if n_rows <= layout.most_rows(len(piece)) and _is_plain(piece, layout.delimiter):
         try:
-            features, target = fast(piece, layout)
+            features, others = fast(piece, layout)
         except (ValueError, KeyError):
             pass
         else:
-            if len(features) == n_rows and np.isfinite(features).all() and _is_good(target):
-                return features, target
+            is_good = len(features) == n_rows and bool(np.isfinite(features).all())
+            if is_good and all(map(_is_good, others.values())):
+                return features, others
     return _by_line(piece, layout, first_row)
 
 
@@ -72,13 +73,11 @@ def _is_plain(piece: bytes, delimiter: str) -> bool:
     return not any(line.count(b'"') % 2 for line in piece.split(b"\n"))
 
 
-def _is_good(target: NDArray[Any] | None) -> bool:
-    """Whether a target has no gap."""
-    if target is None:
-        return True
-    if target.dtype.kind == "U":
-        return not any(is_missing(label) for label in set(target.tolist()))
-    return bool(np.isfinite(target).all())
+def _is_good(column: NDArray[Any]) -> bool:
+    """Whether a column has no gap."""
+    if column.dtype.kind == "U":
+        return not any(is_missing(text) for text in set(column.tolist()))
+    return bool(np.isfinite(column).all())
 
 
 def _by_arrow(piece: bytes, layout: Layout) -> Parsed:
@@ -90,9 +89,8 @@ def _by_arrow(piece: bytes, layout: Layout) -> Parsed:
         return _by_numpy(piece, layout)
     names = [str(column) for column in range(layout.n_columns)]
     types = dict.fromkeys(names, pa.float64())
-    for column in (layout.target if layout.target_is_text else -1, layout.skipped):
-        if column >= 0:
-            types[str(column)] = pa.string()
+    for column in (*layout.skipped, *(layout.roles[role] for role in layout.texts)):
+        types[str(column)] = pa.string()
     table = csv.read_csv(
         pa.BufferReader(piece),
         # One block, one thread: the ranks share the cores.
@@ -103,12 +101,13 @@ def _by_arrow(piece: bytes, layout: Layout) -> Parsed:
     features = np.empty((table.num_rows, len(layout.features)))
     for place, column in enumerate(layout.features):
         features[:, place] = table.column(column).to_numpy()
-    if layout.target < 0:
-        return features, None
-    target = table.column(layout.target)
-    if layout.target_is_text:
-        return features, _labels(target.to_pylist())
-    return features, np.array(target.to_numpy())
+    others = {
+        role: _labels(table.column(column).to_pylist())
+        if role in layout.texts
+        else np.array(table.column(column).to_numpy())
+        for role, column in layout.roles.items()
+    }
+    return features, others
 
 
 def _by_numpy(piece: bytes, layout: Layout) -> Parsed:
@@ -129,12 +128,12 @@ def _by_numpy(piece: bytes, layout: Layout) -> Parsed:
             )
 
     # Without usecols NumPy insists that all lines have as many cells.
-    if layout.skipped < 0 and not layout.target_is_text:
+    if not layout.skipped and not layout.texts:
         every = load(None, np.float64)
         if every.shape[1] != layout.n_columns:
             raise ValueError("another number of cells")
-        target = None if layout.target < 0 else every[:, layout.target].copy()
-        return np.ascontiguousarray(every[:, layout.features]), target
+        others = {role: every[:, column].copy() for role, column in layout.roles.items()}
+        return np.ascontiguousarray(every[:, layout.features]), others
     if b'"' in piece:
         raise ValueError("delimiters in quotes cannot be counted")
     delimiter = layout.delimiter.encode()
@@ -142,13 +141,17 @@ def _by_numpy(piece: bytes, layout: Layout) -> Parsed:
     if (cells != layout.n_columns - 1).any():
         raise ValueError("another number of cells")
     features = load(layout.features, np.float64)
-    if layout.target < 0:
-        return features, None
-    return features, _labels(load([layout.target], object)[:, 0].tolist())
+    others = {
+        role: _labels(load([column], object)[:, 0].tolist())
+        if role in layout.texts
+        else load([column], np.float64)[:, 0]
+        for role, column in layout.roles.items()
+    }
+    return features, others
 
 
 def _labels(texts: list[str]) -> NDArray[np.str_]:
-    """Return the texts of the target without the blanks around them; raises ValueError."""
+    """Return the texts of a column without the blanks around them; raises ValueError."""
     texts = [text.strip() for text in texts]
     # An array gives each text the room of the longest.
     if max(map(len, texts), default=0) > _MOST_LABEL_CHARACTERS:
@@ -164,19 +167,21 @@ def _by_line(piece: bytes, layout: Layout, first_row: int) -> Parsed:
     columns = layout.features
     # Room is taken as the cells come: the lines may have fewer than they should.
     features: list[float] = []
-    target: list[Any] = []
+    others: dict[str, list[Any]] = {role: [] for role in layout.roles}
     for number, line in enumerate(lines):
         where = f"{layout.path}: line {first_row + number + 1 + layout.n_lines_before}"
         cells = _cells(line.rstrip(b"\r"), layout, where)
         features += [_number(cells, column, layout, where) for column in columns]
-        if layout.target_is_text:
-            target.append(_label(cells, layout, where))
-        elif layout.target >= 0:
-            target.append(_number(cells, layout.target, layout, where))
+        for role, column in layout.roles.items():
+            if role in layout.texts:
+                others[role].append(_label(cells, role, layout, where))
+            else:
+                others[role].append(_number(cells, column, layout, where))
     x = np.array(features).reshape(len(lines), len(columns))
-    if layout.target < 0:
-        return x, None
-    return x, np.array(target, dtype=np.str_ if layout.target_is_text else np.float64)
+    return x, {
+        role: np.array(values, dtype=np.str_ if role in layout.texts else np.float64)
+        for role, values in others.items()
+    }
 
 
 def _cells(line: bytes, layout: Layout, where: str) -> list[str]:
@@ -206,18 +211,20 @@ def _number(cells: list[str], column: int, layout: Layout, where: str) -> float:
         raise DataError(f"{where}, column {layout.name_of(column)!r}: {error}") from error
 
 
-def _label(cells: list[str], layout: Layout, where: str) -> str:
-    """Return the target's text."""
-    label = cells[layout.target]
+def _label(cells: list[str], role: str, layout: Layout, where: str) -> str:
+    """Return the text of the target, or of another role."""
+    label = cells[layout.roles[role]]
+    what = "a label" if role == "target" else f"a {role}"
     if is_missing(label):
         got = repr(label) if label else "nothing"
         raise DataError(
-            f"{where}, column {layout.target_name!r}: got {got}, expected a label; remove the row"
+            f"{where}, column {layout.role_names[role]!r}: got {got}, expected {what}; remove the "
+            "row"
         )
     if len(label) > _MOST_LABEL_CHARACTERS or "\0" in label:
         got = f"{len(label)} characters" if "\0" not in label else "a NUL character"
         raise DataError(
-            f"{where}, column {layout.target_name!r}: got {got}, expected a label of at most "
-            f"{_MOST_LABEL_CHARACTERS} characters of text; is this the target?"
+            f"{where}, column {layout.role_names[role]!r}: got {got}, expected {what} of at most "
+            f"{_MOST_LABEL_CHARACTERS} characters of text; is this the {role}?"
         )
     return label

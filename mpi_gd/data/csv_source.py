@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from mpi_gd.data.arrays import aligned_empty, narrow, storage_type
 from mpi_gd.data.csv_layout import find_layout
 from mpi_gd.data.csv_parse import Parser, fast_parser, parse
-from mpi_gd.data.names import digest_of_names
+from mpi_gd.data.names import describe_roles, digest_of_names
 from mpi_gd.data.probe import foreign_format, open_same, sample_digest, stamp
+from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block, Source
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.errors import DataError
@@ -36,16 +37,17 @@ class CsvSource(Source):
     """Rows of a CSV file: one a line, features and target in columns."""
 
     def __init__(
-        self, spec: DataSpec, path: Path, *, labelled: bool, parser: Parser | None
+        self, spec: DataSpec, path: Path, *, purpose: Purpose, parser: Parser | None
     ) -> None:
         """Find the layout; raises FileError, DataError, JobError."""
         mark = stamp(path)
         foreign_format(path, "csv")
-        self._layout = find_layout(spec, path, mark, labelled=labelled)
+        self._layout = find_layout(spec, path, mark, purpose)
         self._parser = parser
         self.n_features = len(self._layout.columns)
         self.columns = self._layout.columns
-        self.target_name = self._layout.target_name
+        self.role_names = dict(self._layout.role_names)
+        self.target_name = self.role_names.pop("target", "")
         self.dtype = storage_type(spec.dtype, np.dtype(np.float64))
         n_bytes = self._layout.end - self._layout.begin
         n_chunks = max(1, min(_MOST_CHUNKS, -(-n_bytes // _LEAST_CHUNK)))
@@ -59,11 +61,11 @@ class CsvSource(Source):
         path: Path,
         *,
         base: Path = Path(),
-        labelled: bool = True,
+        purpose: Purpose = "train",
         parser: Parser | None = None,
     ) -> CsvSource:
         """Look at the first lines; `parser` is the fastest one that is installed by default."""
-        return cls(spec, path, labelled=labelled, parser=parser)
+        return cls(spec, path, purpose=purpose, parser=parser)
 
     def survey(self, part: int, parts: int) -> NDArray[np.int64]:
         """Count the line ends in this part of the chunks."""
@@ -84,7 +86,7 @@ class CsvSource(Source):
     def read(self, start: int, stop: int) -> Block:
         """Parse the rows [start, stop), a few MiB at a time."""
         self.check_range(start, stop)
-        targets: list[NDArray[Any]] = []
+        others: dict[str, list[NDArray[Any]]] = {role: [] for role in self._layout.roles}
         parser = self._parser or fast_parser()
         with open_same(self._layout.path, self._layout.stamp) as file:
             begin, end = self._offset(file, start), self._offset(file, stop)
@@ -93,12 +95,14 @@ class CsvSource(Source):
             x = aligned_empty((room, self.n_features), self.dtype)
             row = start
             for piece, n_rows in self._lines(file, begin, end, start):
-                features, target = parse(piece, self._layout, row, n_rows, parser)
+                features, columns = parse(piece, self._layout, row, n_rows, parser)
                 self._store(features, x[row - start : row - start + n_rows], row)
-                if target is not None:
-                    targets.append(target)
+                for role, column in columns.items():
+                    others[role].append(column)
                 row += n_rows
-        return x, self._joined(targets, stop - start)
+        extras = {role: self._joined(role, pieces) for role, pieces in others.items()}
+        y = extras.pop("target", None)
+        return Block(x, np.full(stop - start, np.nan) if y is None else y, extras)
 
     def fingerprint(self) -> str:
         """Describe size, columns, type and a sample of the bytes."""
@@ -106,6 +110,7 @@ class CsvSource(Source):
         return (
             f"{layout.stamp.size} bytes ({sample_digest(layout.path, layout.stamp)}), "
             f"{digest_of_names(self.columns)}, {self.dtype}, target {self.target_name!r}"
+            f"{describe_roles(self.role_names)}"
         )
 
     def locate(self, row: int) -> str:
@@ -121,13 +126,11 @@ class CsvSource(Source):
                 'dtype = "float64" or rescale the column'
             )
 
-    def _joined(self, targets: list[NDArray[Any]], n_rows: int) -> NDArray[Any]:
-        """Return the pieces' targets as one; NaN without a target."""
-        if self._layout.target < 0:
-            return np.full(n_rows, np.nan)
-        if not targets:
-            return np.empty(0, dtype="U1" if self._layout.target_is_text else np.float64)
-        return np.concatenate(targets)
+    def _joined(self, role: str, pieces: list[NDArray[Any]]) -> NDArray[Any]:
+        """Return a column's pieces as one."""
+        if not pieces:
+            return np.empty(0, dtype="U1" if role in self._layout.texts else np.float64)
+        return np.concatenate(pieces)
 
     def _lines(self, file: BinaryIO, begin: int, end: int, row: int) -> Iterator[tuple[bytes, int]]:
         """Yield whole lines, several at a time, and how many, of [begin, end); `row` is there."""

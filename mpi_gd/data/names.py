@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mpi_gd.errors import DataError
 
-__all__ = ["check_names", "default_names", "digest_of_names", "suggest"]
+__all__ = ["check_names", "default_names", "describe_roles", "digest_of_names", "suggest"]
 
 _SHOWN = 12
 # More is no name, and would be in the model and in each message.
@@ -55,3 +55,8 @@ def digest_of_names(names: Sequence[str]) -> str:
     """Describe names in few characters that tell lists apart."""
     digest = hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{len(names)} columns ({digest[:12]})"
+
+
+def describe_roles(names: Mapping[str, str]) -> str:
+    """Describe the further columns, by role, for a fingerprint; empty if there are none."""
+    return "".join(f", {role} {name!r}" for role, name in names.items())

@@ -1,4 +1,6 @@
-"""X and y as arrays of one .npz archive: mapped where they are stored, unpacked where compressed.
+"""X, y and the rows' further columns as arrays of one .npz archive.
+
+They are mapped where they are stored, unpacked where they are compressed.
 
 A member called "columns" (d,) of text names the features.
 """
@@ -17,6 +19,7 @@ from mpi_gd.data.arraysource import ArraySource
 from mpi_gd.data.names import check_names, suggest
 from mpi_gd.data.npyheader import read_header
 from mpi_gd.data.probe import Stamp, foreign_format, open_same, stamp
+from mpi_gd.data.roles import NEEDED, Purpose, require_different, way_without
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.stored import MappedArray, PackedArray, StoredArray, explained
 from mpi_gd.errors import DataError, JobError
@@ -34,7 +37,7 @@ _MOST_NAME_BYTES = 4000
 
 
 class NpzSource(ArraySource):
-    """X and y as members of an .npz archive.
+    """X, y and the rest as members of an .npz archive.
 
     A stored member is mapped, and copied if it lies at an odd byte, as most do; its CRC is not
     checked, since each rank reads its own rows only. A compressed one is unpacked to its end by
@@ -43,20 +46,28 @@ class NpzSource(ArraySource):
 
     @classmethod
     def open(
-        cls, spec: DataSpec, path: Path, *, base: Path = Path(), labelled: bool = True
+        cls, spec: DataSpec, path: Path, *, base: Path = Path(), purpose: Purpose = "train"
     ) -> NpzSource:
         """Read the archive's table and the headers of its members."""
-        if isinstance(spec.target, int):
-            raise JobError(
-                f"data.target is {spec.target}, expected the name of an array in {path}; "
-                'set target = "y"'
-            )
+        given = {**spec.named_columns, "target": "y" if spec.target == "" else spec.target}
+        given = {role: name for role, name in given.items() if role in NEEDED[purpose]}
+        for role, name in given.items():
+            if isinstance(name, int):
+                raise JobError(
+                    f"data.{role} is {name}, expected the name of an array in {path}; set "
+                    f'{role} = "{"y" if role == "target" else role}"'
+                )
+        names = {role: str(name) for role, name in given.items()}
+        require_different({"features": spec.features, **names}, str(path))
         members = _Members(path)
         x = members.array(spec.features, "features")
-        target = spec.target or "y"
-        y = members.array(target, "target") if labelled or target in members.names else None
+        found = {
+            role: (name, members.array(name, role, way_without(role, purpose)))
+            for role, name in names.items()
+        }
+        target, y = found.pop("target", ("", None))
         columns = members.names_of_columns(x.header.shape) if _NAMES in members.names else ()
-        return cls(x, y, dtype=spec.dtype, target_name=target, columns=columns)
+        return cls(x, y, dtype=spec.dtype, target_name=target, columns=columns, extras=found)
 
 
 class _Members:
@@ -83,12 +94,12 @@ class _Members:
             self._infos[name] = info
         self.names = tuple(self._infos)
 
-    def array(self, name: str, key: str) -> StoredArray:
+    def array(self, name: str, key: str, remedy: str = "") -> StoredArray:
         """Return the member called `name`, which the job's `key` asks for."""
         if name not in self._infos:
             raise DataError(
                 f"{self._path}: no array is called {name!r} (data.{key}); "
-                f"{suggest(name, self.names)}"
+                f"{suggest(name, self.names)}{remedy}"
             )
         info = self._infos[name]
         where = f"{self._path}: array {name!r}"

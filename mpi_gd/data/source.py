@@ -7,13 +7,18 @@ their fingerprints.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_gd.data.roles import ROLES, Purpose, find_invalid
 from mpi_gd.data.spec import DataSpec
+from mpi_gd.errors import DataError
 
 __all__ = ["Block", "Features", "Source", "Target"]
 
@@ -21,7 +26,17 @@ __all__ = ["Block", "Features", "Source", "Target"]
 Features = NDArray[Any]
 # (rows,) of float64, or of text (dtype kind "U").
 Target = NDArray[Any]
-Block = tuple[Features, Target]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What is read of a run of rows."""
+
+    x: Features
+    y: Target
+    """NaN if the target is not read."""
+    extras: Mapping[str, NDArray[Any]]
+    """(rows,) of float64 or text: what else is read, by role."""
 
 
 class Source(ABC):
@@ -39,16 +54,18 @@ class Source(ABC):
     dtype: np.dtype[Any]
     # Name of the target; empty if the file was opened without one.
     target_name: str
+    # The names, by role, of the further columns that are read.
+    role_names: Mapping[str, str] = MappingProxyType({})
 
     @classmethod
     @abstractmethod
     def open(
-        cls, spec: DataSpec, path: Path, *, base: Path = Path(), labelled: bool = True
+        cls, spec: DataSpec, path: Path, *, base: Path = Path(), purpose: Purpose = "train"
     ) -> Source:
         """Look at the file's headers; read no rows.
 
-        Further files that `spec` names are relative to `base`. Without `labelled`, a target that
-        is not there is no error: y is then NaN and `target_name` empty.
+        Further files that `spec` names are relative to `base`. What `purpose` does not need is
+        neither read nor a feature, and may be missing; y is then NaN and `target_name` empty.
         Raises FileError for a file that cannot be read, DataError for one that makes no sense.
         """
 
@@ -64,7 +81,7 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, start: int, stop: int) -> Block:
-        """Return X (stop - start, n_features) and y (stop - start,) of these global rows.
+        """Return X (stop - start, n_features), y and the rest (stop - start,) of global rows.
 
         X is a read-only map of the file where its bytes can be used as they are, else aligned
         memory. Raises DataError, naming file, line and column.
@@ -84,6 +101,21 @@ class Source(ABC):
     def locate_target(self, row: int) -> str:
         """Name the place of a global row's target, which may be another file's."""
         return self.locate(row)
+
+    def locate_extra(self, role: str, row: int) -> str:
+        """Name the place of a global row's value in another role."""
+        return self.locate(row)
+
+    def check_extras(self, block: Block, start: int) -> None:
+        """Raise DataError for a value that its role cannot have; `start` is the block's first."""
+        for role, values in block.extras.items():
+            row = find_invalid(role, values)
+            if row is not None:
+                place, name = self.locate_extra(role, start + row), self.role_names[role]
+                raise DataError(
+                    f"{place}: {role} {name!r}: got {values[row]:.17g}, expected "
+                    f"{ROLES[role].expected}; correct it, or remove the row"
+                )
 
     def check_range(self, start: int, stop: int) -> None:
         """Raise ValueError for rows that are not there: a mistake of the caller."""

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from mpi_gd.data.roles import NEEDED, ROLES, find_invalid
 
 __all__ = ["DataSpec"]
 
@@ -24,6 +30,31 @@ class DataSpec:
     target: str | int = ""
     """What to learn. CSV: the name of a column, or its number (the first is 0, the last is -1).
     .npz: the name of an array ("y" if empty). .npy: the file of y, relative as `path` is."""
+
+    weight: str | int = ""
+    """How much each row counts: 0 or more; a row of weight 0 takes no part, though its cells must
+    be valid. A column, named as the target is, that is no feature; none if empty."""
+
+    offset: str | int = ""
+    """What is added to each row's linear predictor, in predictions too. A column as `weight`."""
+
+    exposure: str | int = ""
+    """Time or size in which events were counted, above 0: its logarithm is added to the linear
+    predictor of a model with log link, so that a prediction is for the row's own exposure. A column
+    as `weight`."""
+
+    trials: str | int = ""
+    """Binomial loss: how many trials each row stands for; the target is the number of successes
+    among them. A column as `weight`."""
+
+    cluster: str | int = ""
+    """Which rows are of one group, for cluster-robust standard errors: whole numbers, or text, as
+    which those of a CSV file are compared. A column as `weight`."""
+
+    class_weight: Literal["", "balanced"] | dict[str, float] = ""
+    """How much the rows of each label count in the training, times their weight: a table of labels,
+    1 for those it does not name; "balanced": the inverse of the label's share, by weight, of the
+    rows that are trained on; "": all the same."""
 
     format: Literal["auto", "npy", "npz", "csv"] = "auto"
     """Format of the file; "auto" looks at its first bytes, then at its suffix."""
@@ -49,6 +80,9 @@ class DataSpec:
     test_target: str = ""
     """.npy: the file of the test file's y."""
 
+    test_files: dict[str, str] = field(default_factory=dict)
+    """.npy: the test file's further files, by key, as in {weight = "test-weight.npy"}."""
+
     standardize: bool = False
     """Train on columns shifted and scaled to mean 0 and deviation 1; coefficients are reported
     on the original scale."""
@@ -69,6 +103,8 @@ class DataSpec:
                 f"test_target must be the file of y for a test file .npy, and for no other, got "
                 f"{self.test_target!r} with test = {self.test!r}"
             )
+        self._check_test_files()
+        self._check_class_weight()
         plain = len(self.delimiter) == 1 and (
             self.delimiter.isprintable() or self.delimiter == "\t"
         )
@@ -77,3 +113,41 @@ class DataSpec:
                 'delimiter must be one ASCII character that is no part of a number, as "," ";" or '
                 f'"\\t", got {self.delimiter!r}'
             )
+
+    @property
+    def roles(self) -> dict[str, str | int]:
+        """Return the columns, by role, that are given besides the target."""
+        found = {role: getattr(self, role) for role in ROLES}
+        return {role: column for role, column in found.items() if column != ""}
+
+    @property
+    def named_columns(self) -> dict[str, str | int]:
+        """Return the target, which may be empty, and the columns that are given besides it."""
+        return {"target": self.target, **self.roles}
+
+    def with_columns(self, names: Mapping[str, str | int]) -> DataSpec:
+        """Return the same with other columns, by role."""
+        changed: dict[str, Any] = dict(names)
+        return dataclasses.replace(self, **changed)
+
+    def _check_test_files(self) -> None:
+        """Raise ValueError unless a test file .npy has the files that scoring it takes."""
+        needed = [role for role in self.roles if role in NEEDED["score"]]
+        if not self.test.endswith(".npy"):
+            needed = []
+        if set(self.test_files) != set(needed):
+            given = ", ".join(self.test_files) or "none"
+            raise ValueError(
+                "test_files must name a file for each of weight, offset, exposure and trials that "
+                f"is used with a test file .npy, and nothing else, got {given}, expected "
+                f"{', '.join(needed) or 'none'} with test = {self.test!r}"
+            )
+
+    def _check_class_weight(self) -> None:
+        """Raise ValueError for a class's weight that is not positive, or absurd."""
+        weights = self.class_weight
+        for label, weight in weights.items() if isinstance(weights, dict) else ():
+            if find_invalid("weight", np.array([weight])) is not None or not weight:
+                raise ValueError(
+                    f"class_weight of {label!r} must be a number from 1e-100 to 1e100, got {weight}"
+                )

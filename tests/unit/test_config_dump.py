@@ -25,6 +25,7 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str: _TEXT,
     str | int: st.one_of(_TEXT, st.integers(-(2**63) + 1, 2**63 - 1)),
     dict[str, float]: st.dictionaries(_TEXT, st.floats(0, 1), max_size=3),
+    dict[str, str]: st.dictionaries(_TEXT, _TEXT, max_size=3),
     float | dict[str, float]: st.one_of(
         st.floats(0, 1), st.dictionaries(_TEXT, st.floats(0, 1), max_size=3)
     ),
@@ -36,6 +37,11 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "delimiter": st.sampled_from(",;\t|' "),
     "test": st.just(""),
     "test_target": st.just(""),
+    "test_files": st.just({}),
+    "class_weight": st.one_of(
+        st.sampled_from(["", "balanced"]),
+        st.dictionaries(_TEXT, st.floats(1e-100, 1e100), max_size=3),
+    ),
     "test_fraction": st.floats(0, 1, exclude_max=True),
 }
 

@@ -47,7 +47,8 @@ def test_any_range_is_the_slice_of_the_array(
     source = stored(tmp_path, kind, wanted)
     assert source.dtype == (np.float32 if dtype.endswith("f4") else np.float64)
     for start, stop in ((0, 23), (5, 6), (7, 20), (23, 23), (0, 0)):
-        x, y = source.read(start, stop)
+        block = source.read(start, stop)
+        x, y = block.x, block.y
         assert x.dtype == source.dtype and x.dtype.isnative and x.flags.c_contiguous
         np.testing.assert_array_equal(x, wanted[start:stop].astype(np.float64))
         np.testing.assert_array_equal(y, TARGET[start:stop])
@@ -56,14 +57,14 @@ def test_any_range_is_the_slice_of_the_array(
 
 def test_a_plain_file_is_mapped_not_copied(tmp_path: Path) -> None:
     """Protects memory: X may be larger than it."""
-    x, _ = stored(tmp_path, "npy", NUMBERS.astype(float)).read(3, 9)
+    x = stored(tmp_path, "npy", NUMBERS.astype(float)).read(3, 9).x
     assert not x.flags.owndata and not x.flags.writeable
 
 
 @each_kind
 def test_what_is_converted_is_aligned(tmp_path: Path, kind: str) -> None:
     """Protects BLAS from odd addresses."""
-    x, _ = stored(tmp_path, kind, NUMBERS).read(1, 23)
+    x = stored(tmp_path, kind, NUMBERS).read(1, 23).x
     assert x.ctypes.data % 64 == 0
 
 
@@ -71,7 +72,7 @@ def test_what_is_converted_is_aligned(tmp_path: Path, kind: str) -> None:
 def test_float32_on_request_and_its_overflow(tmp_path: Path, kind: str) -> None:
     """Protects from a silent infinity; the row's number is global."""
     x = NUMBERS.astype(float)
-    assert stored(tmp_path, kind, x, dtype="float32").read(0, 5)[0].dtype == np.float32
+    assert stored(tmp_path, kind, x, dtype="float32").read(0, 5).x.dtype == np.float32
     x[17, 2] = 1e300
     with pytest.raises(DataError, match="row 17: a number is too large for float32"):
         stored(tmp_path, kind, x, dtype="float32").read(4, 20)
@@ -83,7 +84,7 @@ def test_text_labels(tmp_path: Path, kind: str, encoded: bool) -> None:
     """Protects labels saved as str or as bytes."""
     labels = np.array(["no", "Köln", "yes"])
     saved = np.char.encode(labels, "utf-8") if encoded else labels
-    _, y = stored(tmp_path, kind, np.eye(3), saved).read(1, 3)
+    y = stored(tmp_path, kind, np.eye(3), saved).read(1, 3).y
     assert y.dtype.kind == "U" and y.tolist() == ["Köln", "yes"]
 
 
@@ -136,7 +137,7 @@ def test_a_truncated_npz_is_refused_when_opened(tmp_path: Path, kind: str, share
 def test_a_flipped_byte_in_a_compressed_member_is_found(tmp_path: Path) -> None:
     """Protects from numbers that were never saved: each rank checks the CRC."""
     source = stored(tmp_path, "packed", RNG.normal(size=(23, 4)))
-    assert source.read(0, 23)[0].shape == (23, 4)
+    assert source.read(0, 23).x.shape == (23, 4)
     content = bytearray((tmp_path / "D.npz").read_bytes())
     content[300] ^= 0x10
     (tmp_path / "D.npz").write_bytes(content)
@@ -189,8 +190,8 @@ def test_without_a_target_y_is_nan(tmp_path: Path, kind: str) -> None:
         spec = DataSpec(path="D.npz")
         with pytest.raises(DataError, match="no array is called 'y'"):
             open_source(spec, tmp_path)
-    source = open_source(spec, tmp_path, labelled=False)
-    assert source.target_name == "" and np.isnan(source.read(0, 2)[1]).all()
+    source = open_source(spec, tmp_path, purpose="predict")
+    assert source.target_name == "" and np.isnan(source.read(0, 2).y).all()
 
 
 @each_kind

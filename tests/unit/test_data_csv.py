@@ -84,7 +84,8 @@ def test_numbers_come_back_as_the_same_bits(
 ) -> None:
     """Protects rounding: subnormals, 17 digits, -0.0, whatever the line ends are."""
     content = as_csv(table, end) + (end.encode() if last else b"")
-    x, y = whole(opened(tmp_path / "t.csv", content, parser, header="no"))
+    block = whole(opened(tmp_path / "t.csv", content, parser, header="no"))
+    x, y = block.x, block.y
     wanted = np.array(table)
     assert x.tobytes() == wanted[:, :-1].tobytes()
     assert y.tobytes() == wanted[:, -1].tobytes()
@@ -107,8 +108,8 @@ def test_any_parts_and_ranges_give_the_rows_of_one_read(
     bounds = [0, *sorted(min(cut, len(table)) for cut in cuts), len(table)]
     blocks = [source.read(a, b) for a, b in itertools.pairwise(bounds)]
     wanted = np.array(table)
-    np.testing.assert_array_equal(np.concatenate([x for x, _ in blocks]), wanted[:, :-1])
-    np.testing.assert_array_equal(np.concatenate([y for _, y in blocks]), wanted[:, -1])
+    np.testing.assert_array_equal(np.concatenate([block.x for block in blocks]), wanted[:, :-1])
+    np.testing.assert_array_equal(np.concatenate([block.y for block in blocks]), wanted[:, -1])
 
 
 @pytest.mark.usefixtures("small_pieces")
@@ -127,7 +128,8 @@ def test_each_chunk_is_counted_by_one_part(tmp_path: Path) -> None:
 def test_parsers_agree_on_unusual_spellings(tmp_path: Path, parser: csv_parse.Parser) -> None:
     """Protects the result from depending on what is installed."""
     content = b'a,y\n+1.5,1\n 2. ,2\n\t.5,3\n007,-0\n1E3,4\n1e-320,5\n"6",6\n'
-    x, y = whole(opened(tmp_path / "t.csv", content, parser, target="y"))
+    block = whole(opened(tmp_path / "t.csv", content, parser, target="y"))
+    x, y = block.x, block.y
     np.testing.assert_array_equal(x[:, 0], [1.5, 2.0, 0.5, 7.0, 1000.0, 1e-320, 6.0])
     assert np.signbit(y[3])
 
@@ -140,18 +142,20 @@ def test_text_targets_come_back_as_text(
     """Protects labels: blanks, quotes, delimiters in quotes, other alphabets."""
     content = 'a,kind,b\n1,yes,2\n3, no ,4\n5,"so, so",6\n7,Köln,8\n'.encode()
     source = opened(tmp_path / "t.csv", content, parser, target=target)
-    x, y = whole(source)
+    block = whole(source)
+    x, y = block.x, block.y
     assert (source.columns, source.target_name) == (("a", "b"), "kind")
     assert y.tolist() == ["yes", "no", "so, so", "Köln"]
     np.testing.assert_array_equal(x, [[1, 2], [3, 4], [5, 6], [7, 8]])
-    empty_x, empty_y = source.read(2, 2)
+    block = source.read(2, 2)
+    empty_x, empty_y = block.x, block.y
     assert (empty_x.shape, empty_y.shape, empty_y.dtype.kind) == ((0, 2), (0,), "U")
 
 
 def test_kind_of_target_is_that_of_the_first_row_for_all_ranges(tmp_path: Path) -> None:
     """Protects ranks from returning text on one and numbers on another."""
     source = opened(tmp_path / "t.csv", b"a,y\n1,no\n2,yes\n3,yes\n", target="y")
-    assert {source.read(k, k + 1)[1].dtype.kind for k in range(3)} == {"U"}
+    assert {source.read(k, k + 1).y.dtype.kind for k in range(3)} == {"U"}
 
 
 @pytest.mark.parametrize(
@@ -178,7 +182,8 @@ def test_header_is_found_or_as_the_job_says(
 def test_other_delimiters(tmp_path: Path, delimiter: str) -> None:
     """Protects the delimiter key."""
     content = "a,y\n1.5,2\n".replace(",", delimiter).encode()
-    x, y = whole(opened(tmp_path / "t.csv", content, delimiter=delimiter))
+    block = whole(opened(tmp_path / "t.csv", content, delimiter=delimiter))
+    x, y = block.x, block.y
     assert (x.tolist(), y.tolist()) == ([[1.5]], [2.0])
 
 
@@ -189,7 +194,8 @@ def test_blank_lines_at_the_end_are_no_rows(tmp_path: Path) -> None:
 
 def test_float32_is_rounded_from_float64_and_aligned(tmp_path: Path) -> None:
     """Protects the bits from the parser, and BLAS from unaligned rows."""
-    x, y = whole(opened(tmp_path / "t.csv", b"a,y\n0.1,1\n16777217,2\n", dtype="float32"))
+    block = whole(opened(tmp_path / "t.csv", b"a,y\n0.1,1\n16777217,2\n", dtype="float32"))
+    x, y = block.x, block.y
     assert x.dtype == np.float32 and y.dtype == np.float64
     np.testing.assert_array_equal(x[:, 0], np.array([0.1, 16777217.0]).astype(np.float32))
     assert x.flags.c_contiguous and x.ctypes.data % 64 == 0
@@ -199,9 +205,10 @@ def test_without_a_target_all_columns_are_features(tmp_path: Path) -> None:
     """Protects predictions, whose files need no target."""
     path = tmp_path / "t.csv"
     path.write_bytes(b"a,b\n1,2\n")
-    source = CsvSource.open(DataSpec(path=str(path), target="y"), path, labelled=False)
+    source = CsvSource.open(DataSpec(path=str(path), target="y"), path, purpose="predict")
     source.settle(source.survey(0, 1))
-    x, y = whole(source)
+    block = whole(source)
+    x, y = block.x, block.y
     assert (source.columns, source.target_name, x.tolist()) == (("a", "b"), "", [[1.0, 2.0]])
     assert np.isnan(y).all()
 

@@ -260,8 +260,8 @@ def read_all(path: Path, parts: int) -> tuple[Any, Any]:
     n = source.n_samples
     cuts = [n * part // parts for part in range(parts + 1)]
     blocks = [source.read(cuts[part], cuts[part + 1]) for part in range(parts)]
-    x = np.concatenate([np.array(block[0]) for block in blocks])
-    return x, np.concatenate([np.array(block[1]) for block in blocks])
+    x = np.concatenate([np.array(block.x) for block in blocks])
+    return x, np.concatenate([np.array(block.y) for block in blocks])
 
 
 def outcome(path: Path, parts: int) -> Any:

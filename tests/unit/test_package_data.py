@@ -43,7 +43,8 @@ def test_the_licence_and_the_making_are_stated() -> None:
 def test_the_data_reads_as_a_job_reads_it(flights: Source) -> None:
     assert (flights.n_samples, flights.n_features) == SHAPE
     assert len(set(flights.columns)) == SHAPE[1]
-    X, y = flights.read(100_000, 101_000)
+    block = flights.read(100_000, 101_000)
+    X, y = block.x, block.y
     assert X.shape == (1000, SHAPE[1])
     assert X.dtype == np.float64
     assert set(np.unique(y)) == {0, 1}
