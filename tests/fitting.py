@@ -13,7 +13,7 @@ from mpi_gd.data.grid import RowGrid
 from mpi_gd.inference import Fit
 from mpi_gd.losses import Loss
 from mpi_gd.matrix import Dense, Matrix
-from mpi_gd.objective import Objective, Rank, Rows, find_rank, find_scaling, find_start
+from mpi_gd.objective import Objective, Rank, Rows, find_rank, find_scaling, find_spread, find_start
 from mpi_gd.penalties import Penalty
 from mpi_gd.solvers import Auto, Solver
 from mpi_gd.trainer import N_VOTES, Ballot, Course, Outcome, Record, train
@@ -98,7 +98,7 @@ def fit(
         n_votes=N_VOTES,
         free=free.reshape(-1),
         is_ill_conditioned=bool(rank and rank.is_ill_conditioned),
-        kink_width=float(np.std(y)) if loss.task == "numbers" else 1.0,
+        kink_width=find_spread(world, rows, y[own]) if loss.task == "numbers" else 1.0,
     )
     chosen = (solver or Auto()).resolve(objective.problem)
     start = find_start(world, rows, y[own], loss, scaling, free.reshape(-1))

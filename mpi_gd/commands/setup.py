@@ -28,6 +28,7 @@ from mpi_gd.objective import (
     Scaling,
     find_rank,
     find_scaling,
+    find_spread,
     find_start,
 )
 from mpi_gd.penalties import Bound
@@ -160,6 +161,7 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         n_votes=N_VOTES,
         free=free.reshape(-1),
         is_ill_conditioned=bool(rank and rank.is_ill_conditioned),
+        kink_width=1.0 if job.loss.is_smooth or is_classifier else find_spread(world, rows, y),
     )
     # Found once: a checkpoint is made while all wait, and the file may be gone by then.
     shared = {"the data": data.fingerprint, **needs(job)}

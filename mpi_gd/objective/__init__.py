@@ -4,7 +4,7 @@ from mpi_gd.objective.objective import Objective, Reply
 from mpi_gd.objective.rank import MOST_COLUMNS, Rank, find_rank
 from mpi_gd.objective.rows import Rows
 from mpi_gd.objective.scaling import Scaling, find_scaling
-from mpi_gd.objective.start import find_start
+from mpi_gd.objective.start import find_spread, find_start
 
 __all__ = [
     "MOST_COLUMNS",
@@ -15,5 +15,6 @@ __all__ = [
     "Scaling",
     "find_rank",
     "find_scaling",
+    "find_spread",
     "find_start",
 ]

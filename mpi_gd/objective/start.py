@@ -1,4 +1,4 @@
-"""Where a training begins."""
+"""Where a training begins, and how large its residuals are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mpi_gd.losses import Loss
 from mpi_gd.objective.rows import Floats, Rows
 from mpi_gd.objective.scaling import Scaling
 
-__all__ = ["find_start"]
+__all__ = ["find_spread", "find_start"]
 
 
 def find_start(
@@ -30,13 +30,25 @@ def find_start(
     if scaling.n_outputs > 1 or not free[-1]:
         return start
     offset = np.zeros(len(y)) if rows.offset is None else rows.offset
-    weight = np.ones(len(y)) if rows.weight is None else rows.weight * 1.0
-    is_used = weight > 0
-    columns = np.stack([np.where(is_used, y, 0.0), np.where(is_used, offset, 0.0), is_used * 1.0])
-    columns *= weight
-    partials = np.zeros((rows.n_tiles, 3))
-    for sums, (first, last) in zip(partials, rows.tiles(), strict=True):
-        sums[:] = np.add.reduce(columns[:, first:last], axis=1)
-    total = TileSum(world, rows.grid.n_tiles, 3).sum(partials)
-    start[-1] = loss.start(float(total[0] / total[2])) - float(total[1] / total[2])
+    mean, mean_offset = _means(world, rows, np.stack([y, offset]))
+    start[-1] = loss.start(mean) - mean_offset
     return start
+
+
+def find_spread(world: World, rows: Rows, y: Floats) -> float:
+    """Return the mean distance of a response from its mean, 1 where there is none; collective."""
+    (mean,) = _means(world, rows, y[None])
+    (spread,) = _means(world, rows, np.abs(y - mean)[None])
+    return spread or 1.0
+
+
+def _means(world: World, rows: Rows, values: Floats) -> list[float]:
+    """Return the weighted means of `values` (k, n_rows) over all ranks' rows; collective."""
+    weight = np.ones(values.shape[1]) if rows.weight is None else rows.weight * 1.0
+    is_used = weight > 0
+    terms = np.vstack([np.where(is_used, values * weight, 0.0), weight])
+    partials = np.zeros((rows.n_tiles, len(terms)))
+    for sums, (first, last) in zip(partials, rows.tiles(), strict=True):
+        sums[:] = np.add.reduce(terms[:, first:last], axis=1)
+    total = TileSum(world, rows.grid.n_tiles, len(terms)).sum(partials)
+    return [float(value / total[-1]) for value in total[:-1]]

@@ -14,6 +14,9 @@ from mpi_gd.solvers import SOLVERS
 
 RANKS = [1, 2, 3, 5, 8]
 SETTINGS = {"sgd": "epochs = 3\nbatch_size = 100"}
+# Solvers that are for one kind of loss; least squares takes too few questions to be stopped.
+LOSS = {"least-squares": "squared", "finite-smoothing": "hinge"}
+STOPPABLE = [kind for kind in SOLVERS if kind != "least-squares"]
 
 
 @pytest.mark.parametrize("kind", SOLVERS)
@@ -22,6 +25,7 @@ def test_every_solver_gives_the_same_bytes_on_any_number_of_ranks(
 ) -> None:
     job = workplace.job(
         f'[solver]\nkind = "{kind}"\n{SETTINGS.get(kind, "")}\n[stop]\nmax_iter = 15',
+        loss=LOSS.get(kind, "logistic"),
         data="test_fraction = 0.3",
     )
     models, printed = set(), set()
@@ -63,12 +67,13 @@ def test_fewer_rows_than_ranks(workplace: Any, program: Any) -> None:
     assert workplace.model("run1") == workplace.model("run8")
 
 
-@pytest.mark.parametrize("kind", SOLVERS)
+@pytest.mark.parametrize("kind", STOPPABLE)
 def test_a_stopped_run_resumes_on_other_ranks_with_the_same_bytes(
     kind: str, workplace: Any, program: Any
 ) -> None:
     job = workplace.job(
-        f'[solver]\nkind = "{kind}"\n{SETTINGS.get(kind, "")}\n[stop]\nmax_iter = 12\ntol = 0'
+        f'[solver]\nkind = "{kind}"\n{SETTINGS.get(kind, "")}\n[stop]\nmax_iter = 12\ntol = 0',
+        loss=LOSS.get(kind, "logistic"),
     )
     assert program(2, "train", job, "--out", "whole").rc == 0
     # The time is over at once: each start takes one question more, then saves.
