@@ -74,9 +74,10 @@ class Family(Rowwise, Likelihood):
         """Return z of the mean; of 1 where the mean has none, as 0 with the log link."""
         try:
             z = self._link.link(mean if mean > self.lowest_mean else 1.0)
-        except (ValueError, ZeroDivisionError):
-            return self._link.link(1.0)
-        return z if math.isfinite(z) else self._link.link(1.0)
+        except (ValueError, ZeroDivisionError, OverflowError):
+            z = math.nan
+        is_good = math.isfinite(z) and bool(self._link.has_mean(np.array([z]))[0])
+        return z if is_good else self._link.link(1.0)
 
     @property
     def _link(self) -> Link:

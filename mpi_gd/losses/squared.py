@@ -41,18 +41,19 @@ class Squared(Family):
         """Return sum weight (z - y)^2 / 2; z becomes weight (z - y)."""
         if self.link != "identity":
             return super().sum_and_derivative(z, target, weight)
-        np.subtract(z, target, out=z)
-        residual = z
-        if weight is not None:
-            if weight.dtype != bool:
-                residual = z.copy()
-            np.multiply(z, weight, out=z)
-        total = float(np.dot(residual, z))
-        if weight is not None and not math.isfinite(total):
-            # 0 times infinity or NaN is NaN: take the rows out that do not count.
-            residual[weight == 0] = z[weight == 0] = 0.0
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            np.subtract(z, target, out=z)
+            residual = z
+            if weight is not None:
+                if weight.dtype != bool:
+                    residual = z.copy()
+                np.multiply(z, weight, out=z)
             total = float(np.dot(residual, z))
-        return 0.5 * total
+            if weight is not None and not math.isfinite(total):
+                # 0 times infinity or NaN is NaN: take the rows out that do not count.
+                residual[weight == 0] = z[weight == 0] = 0.0
+                total = float(np.dot(residual, z))
+            return 0.5 * total
 
     def of_mean(self, mean: Floats, y: Floats) -> Floats:
         """Return (mean - y)^2 / 2."""
