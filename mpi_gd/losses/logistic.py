@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from mpi_gd.links import PROBABILITY_LINKS
 from mpi_gd.losses.loss import Booleans, Floats, Likelihood, Weight
+from mpi_gd.losses.rowwise import weighted_sum
+from mpi_gd.losses.two_classes import fisher_information, probability, start_of_share
 
 __all__ = ["Logistic"]
 
@@ -19,17 +23,25 @@ _SMALL_MEAN = 1e-3
 
 @dataclass(frozen=True)
 class Logistic(Likelihood):
-    """loss(y, z) = log(1 + e^-(s z)), s = 1 for the second label (y = 1), -1 for the first.
+    """loss(y, z) = -log p for the second label (y = 1), -log(1 - p) for the first.
 
-    The kernel's target is -s, so that u = target * z, the loss is log(1 + e^u) and its derivative
+    With the logit link it is log(1 + e^-(s z)), s = 1 for the second label, -1 for the first. The
+    kernel's target is -s, so that u = target * z, the loss is log(1 + e^u) and its derivative
     target * e^u / (1 + e^u).
     """
+
+    link: Literal["logit", "probit", "cloglog"] = "logit"
+    """How the probability p of the second label depends on z."""
 
     task = "two classes"
     expected = "0 or 1"
     has_probabilities = True
     dispersion = 1.0
-    curvature = 0.25
+
+    @property
+    def curvature(self) -> float:
+        """Return 1/4, 1, or no bound with "cloglog"."""
+        return {"logit": 0.25, "probit": 1.0}.get(self.link, math.inf)
 
     def invalid(self, y: Floats) -> Booleans:
         """Return which y are neither 0 nor 1."""
@@ -45,6 +57,8 @@ class Logistic(Likelihood):
 
     def sum_and_derivative(self, z: Floats, target: Floats, weight: Weight | None) -> float:
         """Return sum weight log(1 + e^u); z becomes weight target e^u / (1 + e^u)."""
+        if self.link != "logit":
+            return self._linked(z, target, weight)
         u = np.multiply(z, target, out=z)
         with np.errstate(over="ignore", invalid="ignore"):
             total = self._fast(u, target, weight)
@@ -81,20 +95,34 @@ class Logistic(Likelihood):
         np.copyto(u, derivative)
         return float(losses.sum())
 
+    def _linked(self, z: Floats, target: Floats, weight: Weight | None) -> float:
+        """Do the same with another link than logit."""
+        with np.errstate(all="ignore"):
+            second, first, up, down = PROBABILITY_LINKS[self.link].costs_and_slopes(z)
+            is_second = target < 0
+            np.copyto(z, np.where(is_second, -up, down))
+            return weighted_sum(np.where(is_second, second, first), z, weight)
+
     def inverse_link(self, z: Floats) -> Floats:
-        """Return the probability of the second label, 1 / (1 + e^-z)."""
+        """Return the probability of the second label, 1 / (1 + e^-z) with the logit link."""
+        if self.link != "logit":
+            return probability(self.link, z)
         e = np.exp(-np.abs(z))
         return np.asarray(np.where(z >= 0, 1.0, e) / (1.0 + e))
 
     def second_derivative(self, z: Floats, target: Floats) -> Floats:
-        """Return p (1 - p), p the probability of either label."""
-        e = np.exp(-np.abs(z))
-        return np.asarray(e / np.square(1.0 + e))
+        """Return p (1 - p), or that of another link."""
+        with np.errstate(all="ignore"):
+            second, first = PROBABILITY_LINKS[self.link].bends(z)
+        return np.where(target < 0, second, first)
+
+    def fisher(self, z: Floats, target: Floats) -> Floats:
+        """Return p'^2 / (p (1 - p))."""
+        return fisher_information(self.link, z)
 
     def start(self, mean: float) -> float:
-        """Return log(mean / (1 - mean)), of a mean that is moved off 0 and 1 by 1e-10."""
-        mean = min(max(mean, 1e-10), 1 - 1e-10)
-        return math.log(mean) - math.log1p(-mean)
+        """Return z of the second label's share, that is moved off 0 and 1 by 1e-10."""
+        return start_of_share(self.link, mean)
 
     def variance(self, mean: Floats) -> Floats:
         """Return mean (1 - mean)."""

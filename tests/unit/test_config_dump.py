@@ -43,6 +43,11 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
         st.dictionaries(_TEXT, st.floats(1e-100, 1e100), max_size=3),
     ),
     "test_fraction": st.floats(0, 1, exclude_max=True),
+    "level": st.floats(0, 1, exclude_min=True, exclude_max=True),
+    "quantile": st.floats(0, 1, exclude_min=True, exclude_max=True),
+    "theta": st.floats(0, 1e300, exclude_min=True),
+    "delta": st.floats(0, 1e300, exclude_min=True),
+    "power": st.one_of(st.floats(-10, 0), st.floats(1, 10)),
 }
 
 

@@ -162,7 +162,7 @@ def test_lengths_must_agree() -> None:
         evaluate(SerialWorld(), SQUARED, np.zeros(2), np.zeros(3), None, [3], 1)
 
 
-@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("kind", [kind for kind in LOSSES if LOSSES[kind].task != "classes"])
 def test_every_loss_has_metrics_that_are_json(kind: str) -> None:
     loss = LOSSES[kind]()
     scores = score(loss, [0, 1, 1, 0, 1], [0.5, 0.2, 0.1, -0.3, 2])

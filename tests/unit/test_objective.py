@@ -20,7 +20,10 @@ from mpi_gd.solvers.solver import Floats
 from tests.simulated import CountingWorld, ThreadWorld, on_ranks
 
 N, D = 1700, 5
+SCALE = np.array([1.0, 1e-3, 50.0, 2.0, 0.1])
 NAMES = tuple("abcde")
+# Of one output, with a derivative everywhere.
+SMOOTH = [k for k, loss in LOSSES.items() if loss.is_smooth and loss.task != "classes"]
 # (standardize, precondition)
 COORDINATES = [(False, False), (False, True), (True, True), (True, False)]
 
@@ -28,9 +31,8 @@ COORDINATES = [(False, False), (False, True), (True, True), (True, False)]
 def table(dtype: Any = np.float64, far: float = 3.0) -> tuple[Any, Floats]:
     """Return X, of columns with different units and means `far` deviations off, and 0/1 labels."""
     rng = np.random.default_rng(5)
-    scale = np.array([1.0, 1e-3, 50.0, 2.0, 0.1])
-    x = ((rng.normal(size=(N, D)) + far * np.array([1, -1, 0.5, 0, 1])) * scale).astype(dtype)
-    z = (x - x.mean(axis=0, dtype=np.float64)) / scale @ np.array([1, -2, 0.5, 0, 1.5])
+    x = ((rng.normal(size=(N, D)) + far * np.array([1, -1, 0.5, 0, 1])) * SCALE).astype(dtype)
+    z = (x - x.mean(axis=0, dtype=np.float64)) / SCALE @ np.array([1, -2, 0.5, 0, 1.5])
     return x, (z + rng.normal(size=N) > 0) * 1.0
 
 
@@ -77,7 +79,7 @@ def plain_value(
     return total / len(z) + bound.value(w)
 
 
-@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("kind", SMOOTH)
 @pytest.mark.parametrize("penalty_kind", PENALTIES)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("masked", [False, True])
@@ -106,7 +108,9 @@ def test_value_and_gradient_are_those_of_the_formula(
     answer = objective.answer(Question(u)).answer
     assert answer.value == pytest.approx(value(u), rel=1e-12)
     h = 1e-5
-    quotient = [(value(u + h * e) - value(u - h * e)) / (2 * h) for e in np.eye(D + 1)]
+    # In the data's own coordinates a step is small where the column is large.
+    steps = h * (np.ones(D + 1) if standardize or precondition else np.append(1 / SCALE, 1.0))
+    quotient = [(value(u + e) - value(u - e)) / (2 * e.sum()) for e in np.diag(steps)]
     size = float(np.abs(answer.gradient).max())
     np.testing.assert_allclose(answer.gradient, np.array(quotient), atol=1e-7 * size + 1e-8)
 
@@ -355,7 +359,7 @@ def test_ranks_that_ask_different_points_are_out_of_step() -> None:
     assert "no longer compute the same numbers" in str(results[0])
 
 
-@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("kind", SMOOTH)
 @pytest.mark.parametrize(("standardize", "precondition"), COORDINATES)
 def test_curvatures_told_to_solvers_bound_the_hessian(
     kind: str, standardize: bool, precondition: bool
