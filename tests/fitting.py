@@ -12,7 +12,7 @@ from mpi_gd.comm import World
 from mpi_gd.data.grid import RowGrid
 from mpi_gd.inference import Fit
 from mpi_gd.losses import Loss
-from mpi_gd.matrix import Dense, Matrix
+from mpi_gd.matrix import Csr, Dense, Matrix
 from mpi_gd.objective import Objective, Rank, Rows, find_rank, find_scaling, find_spread, find_start
 from mpi_gd.penalties import Penalty
 from mpi_gd.solvers import Auto, Solver
@@ -56,10 +56,16 @@ def fit(
 ) -> Fitted:
     """Train on all ranks' share of the arrays, of which every rank has the whole; collective."""
     n, d = x.shape
-    grid = RowGrid(n, d, 8)
+    n_stored = x.rows.nnz if isinstance(x, Csr) else 0
+    grid = RowGrid(n, d, 8, n_stored)
     own = slice(*grid.rows_of(world.rank, world.size))
     first, last = grid.tiles_of(world.rank, world.size)
-    matrix: Matrix = Dense(np.ascontiguousarray(x[own]))
+    matrix: Matrix
+    if isinstance(x, Csr):
+        part = x.rows[own]
+        matrix = Csr(part.data, part.indices, part.indptr, d)
+    else:
+        matrix = Dense(np.ascontiguousarray(x[own]))
     rows = Rows(
         grid,
         first,

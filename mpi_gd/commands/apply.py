@@ -16,7 +16,7 @@ from mpi_gd.data import DataSpec, open_source
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.roles import NEEDED, Purpose, is_file
 from mpi_gd.errors import DataError, JobError
-from mpi_gd.matrix import Dense
+from mpi_gd.matrix import Csr, Dense
 from mpi_gd.model import Model, load_model
 from mpi_gd.objective import Rows
 from mpi_gd.objective.kernel import Kernel
@@ -96,10 +96,13 @@ def _in_order(expected: tuple[str, ...], data: Loaded) -> Loaded:
     found = data.source.columns
     if found == expected or not set(expected) <= set(found):
         return data
-    places = [found.index(name) for name in expected]
+    numbers = {name: number for number, name in enumerate(found)}
+    places = np.array([numbers[name] for name in expected])
+    if isinstance(data.x, Csr):
+        return dataclasses.replace(data, x=data.x.with_columns(places), columns=expected)
     x = aligned_empty((len(data.x), len(expected)), data.x.dtype)
-    np.take(data.x, places, axis=1, out=x)
-    return dataclasses.replace(data, x=x, columns=expected)
+    x[...] = data.x.columns(places)
+    return dataclasses.replace(data, x=Dense(x), columns=expected)
 
 
 def require_columns(expected: tuple[str, ...], data: Loaded) -> None:
@@ -129,7 +132,7 @@ def predictor(model: Model, data: Loaded) -> NDArray[np.float64]:
         data.grid,
         data.first_tile,
         data.last_tile,
-        Dense(data.x),
+        data.x,
         target=np.empty(0),
         offset=offset_of(data),
     )

@@ -18,6 +18,7 @@ from mpi_gd.data.grid import RowGrid
 from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block
 from mpi_gd.errors import DataError
+from mpi_gd.matrix import Csr, Dense, Matrix
 
 __all__ = ["Loaded", "load", "require_same"]
 
@@ -32,8 +33,8 @@ class Loaded:
     last_tile: int
     start: int
     """The global number of the first row."""
-    x: NDArray[Any]
-    """(n_rows, n_features) float64 or float32."""
+    x: Matrix
+    """(n_rows, n_features)."""
     y: NDArray[Any]
     """(n_rows,) float64 or text, as in the file; NaN if it was not read."""
     extras: Mapping[str, NDArray[Any]]
@@ -68,7 +69,7 @@ def load(
         source, fingerprint = kept.source, kept.fingerprint
     else:
         source, fingerprint = _open(world, spec, base, purpose)
-    grid = RowGrid(source.n_samples, source.n_features, source.dtype.itemsize)
+    grid = RowGrid(source.n_samples, source.n_features, source.dtype.itemsize, source.n_stored)
     first, last = grid.tiles_of(world.rank, world.size)
     start, stop = grid.rows_of(world.rank, world.size)
     with world.phase(f"reading {spec.path}"):
@@ -80,7 +81,7 @@ def load(
         first_tile=first,
         last_tile=last,
         start=start,
-        x=block.x,
+        x=block.x if isinstance(block.x, Csr) else Dense(block.x),
         y=block.y,
         extras=block.extras,
         columns=source.columns,
@@ -110,14 +111,14 @@ def _open(world: World, spec: DataSpec, base: Path, purpose: Purpose) -> tuple[S
 def _read(source: Source, start: int, stop: int, kept: Loaded | None) -> Block:
     """Read the rows [start, stop), but for those that are in memory already."""
     # A map of the file costs nothing to make anew.
-    if kept is None or not kept.x.flags.writeable:
+    if kept is None or not kept.x.is_kept or not isinstance(kept.x, Dense):
         return source.read(start, stop)
     low = min(max(start, kept.start), stop)
     high = max(low, min(stop, kept.start + len(kept.x)))
     own = slice(low - kept.start, high - kept.start)
     before, after = source.read(start, low), source.read(high, stop)
     x = aligned_empty((stop - start, source.n_features), source.dtype)
-    np.concatenate([before.x, kept.x[own], after.x], out=x)
+    np.concatenate([before.x, kept.x.x[own], after.x], out=x)
     return Block(
         x,
         np.concatenate([before.y, kept.y[own], after.y]),

@@ -19,7 +19,6 @@ from mpi_gd.commands.weights import Part, find_part, offset_of, with_class_weigh
 from mpi_gd.config import Job, kind_of
 from mpi_gd.data.holdout import held_out
 from mpi_gd.errors import DataError, JobError
-from mpi_gd.matrix import Dense
 from mpi_gd.objective import (
     MOST_COLUMNS,
     Objective,
@@ -121,7 +120,7 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         data.grid,
         data.first_tile,
         data.last_tile,
-        Dense(data.x),
+        data.x,
         job.loss.encode(y),
         with_class_weight(world, data, job.data, part, y, classes, job.reduction),
         offset_of(data),

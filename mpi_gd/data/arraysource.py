@@ -16,7 +16,7 @@ from mpi_gd.data.source import Block, Source
 from mpi_gd.data.stored import StoredArray
 from mpi_gd.errors import DataError
 
-__all__ = ["ArraySource"]
+__all__ = ["ArraySource", "check_column", "column_values"]
 
 # The coefficients, and a name for each, are on every rank.
 _MOST_FEATURES = 1 << 24
@@ -41,12 +41,12 @@ class ArraySource(Source):
         """
         _check_features(x)
         if y is not None:
-            _check_column(y, x, "target")
+            check_column(y, x.header.shape[0], x.where, "target")
         self._x, self._y = x, y
         self._extras = {role: array for role, (_, array) in extras.items()}
         self.role_names = {role: name for role, (name, _) in extras.items()}
         for role, array in self._extras.items():
-            _check_column(array, x, role)
+            check_column(array, x.header.shape[0], x.where, role)
         self.n_samples, self.n_features = x.header.shape
         self.columns = columns or default_names(self.n_features)
         self.dtype = storage_type(dtype, x.header.dtype)
@@ -58,8 +58,8 @@ class ArraySource(Source):
         y = np.full(stop - start, np.nan)
         return Block(
             self._x.rows(start, stop, self.dtype),
-            y if self._y is None else _values(self._y, start, stop),
-            {role: _values(array, start, stop) for role, array in self._extras.items()},
+            y if self._y is None else column_values(self._y, start, stop),
+            {role: column_values(array, start, stop) for role, array in self._extras.items()},
         )
 
     def fingerprint(self) -> str:
@@ -87,7 +87,7 @@ class ArraySource(Source):
         return self._extras[role].locate(row)
 
 
-def _values(array: StoredArray, start: int, stop: int) -> NDArray[Any]:
+def column_values(array: StoredArray, start: int, stop: int) -> NDArray[Any]:
     """Return an array's rows [start, stop), (stop - start,), as float64 or text."""
     found = array.header.dtype
     if found.kind not in "US":
@@ -135,9 +135,12 @@ def _check_features(x: StoredArray) -> None:
         )
 
 
-def _check_column(array: StoredArray, x: StoredArray, role: str) -> None:
-    """Raise DataError if an array is not (n,) or (n, 1), or has not as many rows as X, or text."""
-    shape, n_samples = array.header.shape, x.header.shape[0]
+def check_column(array: StoredArray, n_samples: int, where: str, role: str) -> None:
+    """Raise DataError if an array is not (n,) or (n, 1), or has not as many rows as X, or text.
+
+    X has `n_samples` rows, and is called `where`.
+    """
+    shape = array.header.shape
     if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
         raise DataError(
             f"{array.where}: got the shape {shape}, expected ({n_samples},): one {role}"
@@ -149,6 +152,6 @@ def _check_column(array: StoredArray, x: StoredArray, role: str) -> None:
         )
     if shape[0] != n_samples:
         raise DataError(
-            f"{array.where}: got {shape[0]} rows, expected {n_samples} as in {x.where}; "
+            f"{array.where}: got {shape[0]} rows, expected {n_samples} as in {where}; "
             "save both from the same rows"
         )

@@ -19,6 +19,10 @@ _TILE_ROWS = 1024
 _FEWEST_TILE_ROWS = 512
 # A small data set is cut into about so many tiles, enough for so many ranks.
 _WANTED_TILES = 64
+# A sparse tile has so many numbers for each column, unless there would be fewer tiles than that.
+_SPARSE_SHARE = 2
+_FEWEST_TILES = 16
+_INDEX_BYTES = 4
 # Beyond this many tiles they grow, to leave the exact sum its bits.
 _MOST_TILES = 1 << 17
 
@@ -35,11 +39,13 @@ class RowGrid:
     n_features: int
     itemsize: int
     """Bytes of one number as it is stored."""
+    n_stored: int = 0
+    """Numbers that a sparse data set stores; 0 if it stores all."""
 
     @cached_property
     def block_rows(self) -> int:
         """Return the rows of a block: about 1.6 MB, at most 8192."""
-        rows = _BLOCK_BYTES // max(1, self.n_features * self.itemsize)
+        rows = _BLOCK_BYTES // max(1, self._row_bytes())
         unit = _ROWS_UNIT if rows >= _ROWS_UNIT else _FEW_ROWS_UNIT
         return min(max(rows // unit * unit, unit), self._small_tile(), _MOST_BLOCK_ROWS)
 
@@ -48,12 +54,22 @@ class RowGrid:
         """Return the rows of a tile, a multiple of the block's."""
         block = self.block_rows
         rows = max(block, min(_TILE_ROWS, self._small_tile()), -(-self.n_samples // _MOST_TILES))
+        if self.n_stored:
+            # A tile's sums are as long as a row is wide: it should have more numbers than they.
+            dense_enough = _SPARSE_SHARE * self.n_features * self.n_samples // self.n_stored
+            rows = max(rows, min(dense_enough, self.n_samples // _FEWEST_TILES))
         return -(-rows // block) * block
 
     @cached_property
     def n_tiles(self) -> int:
         """Return the number of tiles."""
         return -(-self.n_samples // self.tile_rows)
+
+    def _row_bytes(self) -> int:
+        """Return the bytes of an average row."""
+        if self.n_stored:
+            return -(-self.n_stored // self.n_samples) * (self.itemsize + _INDEX_BYTES)
+        return self.n_features * self.itemsize
 
     def _small_tile(self) -> int:
         """Return the rows of a tile when `n_samples` is small."""

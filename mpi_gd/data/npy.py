@@ -12,7 +12,7 @@ from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.stored import MappedArray, StoredArray
 from mpi_gd.errors import JobError
 
-__all__ = ["NpySource"]
+__all__ = ["NpySource", "open_array"]
 
 
 class NpySource(ArraySource):
@@ -26,7 +26,7 @@ class NpySource(ArraySource):
         cls, spec: DataSpec, path: Path, *, base: Path = Path(), purpose: Purpose = "train"
     ) -> NpySource:
         """Read all headers; raises FileError, DataError, or JobError if y is not named."""
-        x = _open_array(path)
+        x = open_array(path)
         files = {role: name for role, name in spec.roles.items() if role in NEEDED[purpose]}
         paths = {role: base / _file_name(role, name, path) for role, name in files.items()}
         if "target" not in NEEDED[purpose]:
@@ -38,7 +38,7 @@ class NpySource(ArraySource):
                 '.npy file with y; set target = "y.npy"'
             )
         extras = _extras(path, {"target": base / spec.target, **paths})
-        y = _open_array(base / spec.target)
+        y = open_array(base / spec.target)
         return cls(x, y, dtype=spec.dtype, target_name=y.path.stem, extras=extras)
 
 
@@ -55,12 +55,10 @@ def _file_name(role: str, name: str | int, path: Path) -> str:
 def _extras(path: Path, paths: dict[str, Path]) -> dict[str, tuple[str, StoredArray]]:
     """Open the files of all roles but the target."""
     require_different(paths, str(path))
-    return {
-        role: (file.stem, _open_array(file)) for role, file in paths.items() if role != "target"
-    }
+    return {role: (file.stem, open_array(file)) for role, file in paths.items() if role != "target"}
 
 
-def _open_array(path: Path) -> MappedArray:
+def open_array(path: Path) -> MappedArray:
     """Read the header of a .npy file and check the file's size."""
     mark = stamp(path)
     foreign_format(path, "npy")

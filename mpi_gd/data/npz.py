@@ -24,7 +24,7 @@ from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.stored import MappedArray, PackedArray, StoredArray, explained
 from mpi_gd.errors import DataError, JobError
 
-__all__ = ["NpzSource"]
+__all__ = ["Members", "NpzSource"]
 
 _NAMES = "columns"
 # Local header of a zip's member: 26 bytes, then the lengths of its name and its extra field.
@@ -59,7 +59,7 @@ class NpzSource(ArraySource):
                 )
         names = {role: str(name) for role, name in given.items()}
         require_different({"features": spec.features, **names}, str(path))
-        members = _Members(path)
+        members = Members(path)
         x = members.array(spec.features, "features")
         found = {
             role: (name, members.array(name, role, way_without(role, purpose)))
@@ -70,7 +70,7 @@ class NpzSource(ArraySource):
         return cls(x, y, dtype=spec.dtype, target_name=target, columns=columns, extras=found)
 
 
-class _Members:
+class Members:
     """The arrays of an archive, by name."""
 
     def __init__(self, path: Path) -> None:

@@ -10,12 +10,16 @@ from mpi_gd.data.npz import NpzSource
 from mpi_gd.data.probe import guess_format
 from mpi_gd.data.roles import NEEDED, Purpose
 from mpi_gd.data.source import Source
+from mpi_gd.data.sparse import SparseSource, is_sparse
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.errors import JobError
 
 __all__ = ["FORMATS", "open_source"]
 
 FORMATS: dict[str, type[Source]] = {"npy": NpySource, "npz": NpzSource, "csv": CsvSource}
+
+# What holds sparse rows is told by what is in it.
+_SPARSE = {"npz": SparseSource}
 
 
 def open_source(spec: DataSpec, base: Path = Path(), *, purpose: Purpose = "train") -> Source:
@@ -28,7 +32,10 @@ def open_source(spec: DataSpec, base: Path = Path(), *, purpose: Purpose = "trai
         raise JobError('data.path is empty, expected a file; set path = "FILE" in [data]')
     path = base / spec.path
     kind = guess_format(path) if spec.format == "auto" else spec.format
-    source = FORMATS[kind].open(spec, path, base=base, purpose=purpose)
+    form = FORMATS[kind]
+    if kind in _SPARSE and is_sparse(path):
+        form = _SPARSE[kind]
+    source = form.open(spec, path, base=base, purpose=purpose)
     for role in spec.roles:
         if role in NEEDED[purpose] and role not in source.role_names:
             raise JobError(

@@ -22,8 +22,8 @@ from mpi_gd.errors import DataError
 
 __all__ = ["Block", "Features", "Source", "Target"]
 
-# (rows, n_features) of float64 or float32, C-contiguous.
-Features = NDArray[Any]
+# (rows, n_features): an array of float64 or float32, C-contiguous; or a matrix.Csr.
+Features = Any
 # (rows,) of float64, or of text (dtype kind "U").
 Target = NDArray[Any]
 
@@ -50,6 +50,8 @@ class Source(ABC):
     n_features: int
     # Names of the features: of the file, or x0, x1, ...
     columns: tuple[str, ...]
+    # How many numbers a sparse data set stores; 0 if it is not sparse.
+    n_stored: int = 0
     # Type of X: float64 or float32.
     dtype: np.dtype[Any]
     # Name of the target; empty if the file was opened without one.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -37,6 +39,14 @@ class StoredArray(ABC):
     @abstractmethod
     def rows(self, start: int, stop: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return rows [start, stop) as C-contiguous `dtype`; raises DataError naming the row."""
+
+    def whole(self) -> NDArray[Any]:
+        """Return all of a small array, of any shape, as it is."""
+        header = self.header
+        flat = dataclasses.replace(header, shape=(math.prod(header.shape),), fortran_order=False)
+        plain = dataclasses.replace(self, header=flat)
+        found = plain.rows(0, flat.shape[0], header.dtype.newbyteorder("="))
+        return np.array(found).reshape(header.shape)
 
     def locate(self, row: int) -> str:
         """Name the place of a row."""

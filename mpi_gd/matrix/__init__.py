@@ -1,6 +1,7 @@
 """How rows of X are stored, and the products with them; a way is one file here."""
 
+from mpi_gd.matrix.csr import Csr
 from mpi_gd.matrix.dense import Dense
 from mpi_gd.matrix.matrix import Block, Matrix, Reader
 
-__all__ = ["Block", "Dense", "Matrix", "Reader"]
+__all__ = ["Block", "Csr", "Dense", "Matrix", "Reader"]

@@ -26,6 +26,7 @@ class Dense(Matrix):
         self.x = x
         self.shape = (x.shape[0], x.shape[1])
         self.dtype, self.nbytes = x.dtype, x.nbytes
+        self.is_kept = bool(x.flags.writeable)
 
     def reader(self, block_rows: int, shift: Floats | None = None) -> Reader:
         """Plan to read blocks; those that need no conversion are not copied."""

@@ -57,6 +57,8 @@ class Matrix(ABC):
     dtype: np.dtype[Any]
     """Type the numbers are stored in: float64 or float32."""
     nbytes: int
+    is_kept: bool
+    """Whether the rows are in memory of their own, and are worth keeping when others are lost."""
 
     def __len__(self) -> int:
         """Return the number of rows."""

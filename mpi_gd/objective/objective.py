@@ -30,6 +30,7 @@ __all__ = ["Objective", "Reply"]
 # The questions' sums are told apart by the batch's size, 0 for all rows, and this much more where
 # the Hessian is asked for too.
 _HESSIAN_KEY = "h"
+_WIDE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,10 @@ class Objective:
         # What rides in the message: a digest of u, votes, each rank's compute seconds.
         self._extra = np.zeros(1 + n_votes + world.size)
         self._sums: dict[str, TileSum] = {"0": self._tile_sum(rows.grid.n_tiles)}
-        self._partials = np.empty((rows.n_tiles, self._kernel.width))
+        # Sums so long that those of all tiles at once would leave the cache, or fill the memory.
+        self._is_wide = self._kernel.width >= _WIDE
+        n_rows = 0 if self._is_wide else rows.n_tiles
+        self._partials = np.empty((n_rows, self._kernel.width))
         self._n_answers = 0
         self._batches: dict[int, BatchRows] = {}
 
@@ -124,7 +128,7 @@ class Objective:
         key = self._plan(question.batch, question.hessian)
         tile_sum = self._sums[key]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            if question.hessian:
+            if question.hessian or self._is_wide:
                 sums, extra, digest, computed = self._streamed(question, votes, tile_sum, began)
             else:
                 partials = self._local_sums(question)
@@ -161,7 +165,7 @@ class Objective:
         tile_sum = self._tile_sum(self._rows.grid.n_tiles, hessian=True)
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                sums, *_ = self._streamed(Question(u), None, tile_sum, 0)
+                sums, *_ = self._streamed(Question(u, hessian=True), None, tile_sum, 0)
         finally:
             self._kernel.curvature = usual
             pulse.done()
@@ -243,7 +247,11 @@ class Objective:
         return partials
 
     def _streamed(
-        self, question: Question, votes: Floats | None, tile_sum: TileSum, began: int
+        self,
+        question: Question,
+        votes: Floats | None,
+        tile_sum: TileSum,
+        began: int,
     ) -> tuple[Floats, Floats, int, int]:
         """Sum gradient and Hessian, tile by tile: Hessians of all tiles would fill the memory.
 
@@ -251,7 +259,8 @@ class Objective:
         """
         w, b = self._scaling.to_kernel(question.u)
         chunks = self._chunks(question.batch)
-        terms = np.empty(self._kernel.width + self._kernel.hessian_width)
+        width = self._kernel.width + (self._kernel.hessian_width if question.hessian else 0)
+        terms = np.empty(width)
         extra, digest = self._fill_extra(question.u, votes)
         place = 1 + self._n_votes + self._world.rank
         computed = began

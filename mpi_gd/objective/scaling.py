@@ -13,7 +13,7 @@ standardized.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -268,11 +268,11 @@ def _moments(
     `first_only` looks at the first tile of all: a pilot, whose mean is near enough.
     """
     d = len(center)
-    partials = np.zeros((rows.n_tiles, 2 * d + 2))
     reader = rows.x.reader(rows.grid.block_rows)
-    for sums, (start, stop) in zip(partials, rows.tiles(), strict=True):
-        if first_only and rows.first_tile > 0:
-            break
+    sums = np.empty(2 * d + 2)
+
+    def terms(start: int, stop: int) -> Floats:
+        sums[:] = 0.0
         for first, last in rows.blocks(start, stop):
             weight = np.ones(last - first)
             if rows.weight is not None:
@@ -281,9 +281,22 @@ def _moments(
                 reader.block(first, last).add_moments(center, weight, sums[:-2].reshape(2, d))
             sums[-2] += np.add.reduce(weight)
             sums[-1] += np.count_nonzero(weight)
+        return sums
+
+    def pilot() -> Floats:
+        first = next(rows.tiles(), None)
+        if rows.first_tile > 0 or first is None:
+            return np.zeros(2 * d + 2)
+        return terms(*first)
+
+    def tiles() -> Iterator[Floats]:
         if first_only:
-            break
-    total = TileSum(world, rows.grid.n_tiles, 2 * d + 2, reduction).sum(partials)
+            yield pilot()
+            return
+        for start, stop in rows.tiles():
+            yield terms(start, stop)
+
+    total = TileSum(world, rows.grid.n_tiles, 2 * d + 2, reduction).sum_stream(tiles, pilot)
     weight_sum, n_rows = float(total[-2]), int(total[-1])
     if not weight_sum:
         return _Moments(np.zeros(d), np.zeros(d), 0.0, n_rows)

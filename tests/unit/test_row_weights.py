@@ -21,6 +21,7 @@ from mpi_gd.data.grid import RowGrid
 from mpi_gd.errors import DataError, JobError, MpiGdError
 from mpi_gd.losses import Logistic, Loss, Squared
 from mpi_gd.losses.loss import Task
+from mpi_gd.matrix import Dense
 from tests.simulated import on_ranks
 
 # Three tiles and a little.
@@ -48,7 +49,7 @@ def loaded(world: World, y: NDArray[Any], **extras: NDArray[Any]) -> Loaded:
         first_tile=first,
         last_tile=last,
         start=start,
-        x=np.zeros((stop - start, 1)),
+        x=Dense(np.zeros((stop - start, 1))),
         y=y[start:stop],
         extras={role: values[start:stop] for role, values in extras.items()},
         columns=("x0",),

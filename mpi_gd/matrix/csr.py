@@ -1,0 +1,136 @@
+"""Sparse rows: the numbers that are not zero, row by row.
+
+The products are SciPy's, one number after another in the order in which they are stored, so their
+bits depend on the block alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.matrix.matrix import Block, Floats, Matrix, Reader
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+__all__ = ["Csr"]
+
+
+class Csr(Matrix):
+    """Compressed sparse rows: those of row i are data[indptr[i]:indptr[i + 1]].
+
+    `indices` are their columns, each once in a row, in order. Means cannot be subtracted without
+    filling the matrix up: standardizing is left to who multiplies with it.
+    """
+
+    can_shift = False
+    is_kept = False
+
+    def __init__(
+        self,
+        data: Floats,
+        indices: NDArray[np.int32] | NDArray[np.int64],
+        indptr: NDArray[np.int64],
+        n_features: int,
+    ) -> None:
+        """Take the arrays; duplicates are added up. Raises ImportError without SciPy."""
+        from scipy.sparse import csr_array
+
+        whole = csr_array((data, indices, indptr), shape=(len(indptr) - 1, n_features))
+        whole.sum_duplicates()
+        self.rows = whole
+        self.shape = (len(indptr) - 1, n_features)
+        self.dtype = np.dtype(np.float64)
+        self.nbytes = int(whole.data.nbytes + whole.indices.nbytes + whole.indptr.nbytes)
+
+    def reader(self, block_rows: int, shift: Floats | None = None) -> Reader:
+        """Plan to read blocks; raises ValueError for a shift."""
+        if shift is not None:
+            raise ValueError("sparse rows cannot be shifted")
+        return _CsrReader(self.rows)
+
+    def find_not_finite(self, first: int, last: int) -> tuple[int, int, float] | None:
+        """Return row, column and value of the first number in the rows that is not finite."""
+        indptr = self.rows.indptr
+        begin, end = int(indptr[first]), int(indptr[last])
+        bad = np.flatnonzero(~np.isfinite(self.rows.data[begin:end]))
+        if not bad.size:
+            return None
+        place = begin + int(bad[0])
+        row = int(np.searchsorted(indptr, place, side="right")) - 1
+        return row, int(self.rows.indices[place]), float(self.rows.data[place])
+
+    def columns(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        """Return a few columns, filled up with zeros, (n_rows, len(places))."""
+        return np.asarray(self.rows[:, places].toarray())
+
+    def with_columns(self, places: NDArray[np.int64]) -> Csr:
+        """Return the matrix of these columns, in this order."""
+        chosen = self.rows[:, places].tocsr()
+        return Csr(chosen.data, chosen.indices, chosen.indptr, len(places))
+
+
+class _CsrReader(Reader):
+    """Blocks as views of the arrays, made once."""
+
+    def __init__(self, rows: csr_array) -> None:
+        self._rows = rows
+        self._blocks: dict[tuple[int, int], _CsrBlock] = {}
+
+    def block(self, first: int, last: int) -> Block:
+        """Return the rows [first, last)."""
+        found = self._blocks.get((first, last))
+        if found is None:
+            from scipy.sparse import csr_array
+
+            rows = self._rows
+            begin, end = int(rows.indptr[first]), int(rows.indptr[last])
+            part = csr_array(
+                (
+                    rows.data[begin:end],
+                    rows.indices[begin:end],
+                    rows.indptr[first : last + 1] - begin,
+                ),
+                shape=(last - first, rows.shape[1]),
+            )
+            found = self._blocks[first, last] = _CsrBlock(part)
+        return found
+
+
+class _CsrBlock(Block):
+    """A few thousand rows."""
+
+    def __init__(self, rows: csr_array) -> None:
+        self._rows = rows
+        # The same arrays, read as compressed columns.
+        self._transposed = rows.T
+
+    def times(self, w: Floats, out: Floats) -> None:
+        """Put X w into `out`."""
+        out[...] = self._rows @ w
+
+    def add_transposed_times(self, r: Floats, out: Floats) -> None:
+        """Add X' r to `out`."""
+        out += self._transposed @ r
+
+    def add_gram(self, h: Floats, out: Floats) -> None:
+        """Add X' diag(h) X: of the rows filled up, of which there are few at a time."""
+        weighted = self._rows.toarray()
+        weighted *= np.sqrt(h)[:, None]
+        out += np.dot(weighted.T, weighted)
+
+    def dense(self) -> Floats:
+        """Return the rows filled up."""
+        return np.asarray(self._rows.toarray())
+
+    def add_moments(self, center: Floats, weight: Floats, sums: Floats) -> None:
+        """Add the sums of x - c and (x - c)^2: those of the numbers, corrected for the zeros."""
+        total = float(np.add.reduce(weight))
+        first = self._transposed @ weight
+        squares = self._transposed.copy()
+        squares.data = np.square(squares.data)
+        sums[0] += first - total * center
+        sums[1] += squares @ weight - 2.0 * center * first + total * np.square(center)
