@@ -15,7 +15,7 @@ from mpi_gd.losses import LOSSES, Loss
 
 __all__ = ["exact_loss", "exact_mean", "exact_sum", "second_difference", "slope"]
 
-DIGITS = 75
+DIGITS = 100
 D = Decimal
 PI = D(
     "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803"
@@ -94,7 +94,7 @@ def log_normal_tail(t: Decimal) -> Decimal:
         # Phi(t) = 1/2 + phi(t) (t + t^3/3 + t^5/15 + ...)
         term = total = t
         k = 1
-        while term > D("1e-85"):
+        while term > D("1e-110"):
             k += 2
             term = term * t * t / k
             total += term
