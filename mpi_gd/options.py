@@ -129,6 +129,15 @@ class EvaluateOptions:
     examples: ClassVar[str] = """\
   python -m mpi_gd evaluate runs/train/model.npz test.csv
   mpirun -n 8 python -m mpi_gd evaluate model.npz test.csv --json
+
+metrics (weighted; the same bits on any number of ranks):
+  classes      accuracy, balanced accuracy, log loss, Brier score, calibration error, deviance, D2;
+               tables: precision, recall and F1 of each class, confusion matrix, calibration
+  two classes  AUC, average precision, Gini (2 AUC - 1); table: calibration by quantiles
+  K classes    top-2, 3 and 5 accuracy, macro and weighted F1, one-vs-rest AUC
+  numbers      RMSE, MAE, largest error, R2, mean loss; of likelihoods the deviance and D2
+  amounts      (Poisson, gamma, ...) also the normalised Gini; table: calibration by quantiles
+  Definitions: python -m pydoc mpi_gd.evaluation
 """
 
     model: str = field(metadata=_MODEL)

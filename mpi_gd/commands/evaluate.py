@@ -6,7 +6,7 @@ import json
 
 from mpi_gd.comm import World
 from mpi_gd.commands.apply import load_data, load_shared_model
-from mpi_gd.commands.score import format_scores, score_all
+from mpi_gd.commands.score import describe_scores, score_all
 from mpi_gd.options import EvaluateOptions
 
 __all__ = ["run"]
@@ -18,5 +18,8 @@ def run(world: World, options: EvaluateOptions) -> int:
     data = load_data(world, model, options.data, options.overrides, purpose="score")
     scores = score_all(world, model, data)
     if world.is_root:
-        print(json.dumps(scores) if options.json else f"On {format_scores(scores)}")
+        if options.json:
+            print(json.dumps(scores.as_json()))
+        else:
+            print("On " + "\n".join(describe_scores(scores)))
     return 0

@@ -78,7 +78,7 @@ def finish(
         **record.__dict__,
         "ranks": world.size,
         "seconds": seconds,
-        "scores": scores,
+        "scores": {rows: values.as_json() for rows, values in scores.items()},
         **({"inference": inference} if inference else {}),
         "version": __version__,
     }

@@ -1,75 +1,59 @@
-"""What a metric is, and the rows it is asked about."""
+"""What a metric is."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mpi_gd.comm import TileSum, World
-from mpi_gd.losses import Loss
+from mpi_gd.comm import World
+from mpi_gd.evaluation.rows import ScoredRows
+from mpi_gd.losses import Likelihood, Loss
+from mpi_gd.losses.loss import Task
 
-__all__ = ["Metric", "ScoredRows", "Undefined"]
+__all__ = ["Cell", "Metric", "Score", "Table", "is_of_amounts"]
 
-Floats = NDArray[np.float64]
-
-
-class Undefined(Exception):
-    """A metric has no value on these rows; the message says why. Raised on all ranks alike."""
+Cell = str | int | float | None
+"""A cell of a table; None where a number has no value."""
+Table = list[dict[str, Cell]]
+"""Rows of the same keys in the same order: the columns' names."""
+Score = int | float | Table
 
 
 @dataclass(frozen=True)
-class ScoredRows:
-    """The local rows that count, whole tiles one after another, and the model's answer."""
-
-    y: Floats
-    """(n_local,): a regression's target; 1 for a classifier's second class, 0 for its first."""
-    z: Floats
-    """(n_local,): the linear predictor."""
-    weight: Floats
-    """(n_local,): how often a row counts, more than 0."""
-    tile_sizes: tuple[int, ...]
-    """The number of rows of each local tile; the sum is n_local."""
-    n_tiles: int
-    """The number of tiles of all ranks."""
-
-    def tiles(self) -> Iterator[slice]:
-        """Yield the local rows of each local tile."""
-        start = 0
-        for size in self.tile_sizes:
-            yield slice(start, start + size)
-            start += size
-
-    def sum(self, world: World, width: int, tile_terms: Callable[[slice], list[float]]) -> Floats:
-        """Return the sum over all ranks' tiles of `width` terms a tile, (width,); collective."""
-        partials = np.array([tile_terms(tile) for tile in self.tiles()], dtype=np.float64)
-        return TileSum(world, self.n_tiles, width).sum(partials.reshape(-1, width))
-
-    def mean(self, world: World, values: Callable[[slice], Floats]) -> float:
-        """Return the weighted mean of `values(tile)`, one a row, over all rows; collective."""
-
-        def terms(tile: slice) -> list[float]:
-            weight = self.weight[tile]
-            # NumPy's pairwise sum, not a BLAS dot: its order depends on the length alone.
-            return [float((weight * values(tile)).sum()), float(weight.sum())]
-
-        total, weight_total = self.sum(world, 2, terms)
-        return float(total / weight_total)
-
-
 class Metric(ABC):
-    """A number that says how good the predictions are."""
+    """A number or a table that says how good the predictions are."""
 
-    for_classifiers: ClassVar[bool]
-    """Whether it judges a classifier's predictions or a regression's."""
+    tasks: ClassVar[tuple[Task, ...]]
+    """The tasks of the losses that it judges."""
+    needs_probabilities: ClassVar[bool] = False
+    """Whether it asks a classifier for probabilities."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """Its name for people."""
+
+    def fits(self, loss: Loss, n_classes: int) -> bool:
+        """Whether it judges models of this loss; n_classes is 0 for numbers."""
+        has_all = loss.has_probabilities or not (loss.is_classifier and self.needs_probabilities)
+        return loss.task in self.tasks and has_all
+
+    def is_headline(self, loss: Loss) -> bool:
+        """Whether it belongs in a line that sums up; never a table."""
+        return False
 
     @abstractmethod
-    def __call__(self, world: World, loss: Loss, rows: ScoredRows) -> float:
+    def __call__(self, world: World, loss: Loss, rows: ScoredRows) -> Score:
         """Return the metric over all ranks' rows; collective.
 
         The sum of all weights is positive and every z is finite. Raises Undefined, on all ranks.
         """
+
+
+def is_of_amounts(loss: Loss) -> bool:
+    """Whether y is an amount: a number of at least 0 whose mean is modelled."""
+    is_mean = loss.task == "numbers" and isinstance(loss, Likelihood)
+    return is_mean and bool(loss.invalid(np.array([-1.0]))[0])

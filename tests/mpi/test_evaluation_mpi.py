@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,15 @@ def example(n: int, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.nd
     z = np.where(rng.random(n) < 0.5, rng.normal(size=n) * 10, rng.integers(-2, 3, size=n) * 0.0)
     z = np.where(rng.random(n) < 0.3, np.round(z), z)
     y = z + rng.normal(size=n) * 7
-    if kind == "logistic":
+    task = LOSSES[kind]().task
+    if task == "classes":
+        z = np.round(rng.normal(size=(n, 4)), 1)
+        y = (z + rng.normal(size=(n, 4))).argmax(axis=1).astype(np.float64)
+    elif task == "two classes":
         y = (y > 0).astype(np.float64)
-    weight = rng.integers(0, 3, size=n).astype(np.float64)
+    elif kind == "poisson":
+        y = np.floor(np.abs(y))
+    weight = np.where(rng.random(n) < 0.3, 0.0, rng.lognormal(size=n))
     sizes = [min(TILE, n - start) for start in range(0, n, TILE)]
     return y, z, weight, sizes
 
@@ -66,9 +73,9 @@ def on_all_ranks(
     return evaluate(world, LOSSES[kind](), y[rows], z[rows], weight, mine, len(sizes))
 
 
-@pytest.mark.parametrize("how", ["even", "uneven", "last"])
-@pytest.mark.parametrize("n", [0, 1, 5, 36, 200, 5000])
-@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("how", ["uneven", "last"])
+@pytest.mark.parametrize("n", [0, 5, 200, 5000])
+@pytest.mark.parametrize("kind", "logistic multinomial hinge squared poisson quantile".split())
 @pytest.mark.parametrize("weighted", [False, True])
 def test_same_bits_as_one_process(kind: str, n: int, how: str, weighted: bool) -> None:
     y, z, given, sizes = example(n, kind, seed=3)
@@ -76,10 +83,8 @@ def test_same_bits_as_one_process(kind: str, n: int, how: str, weighted: bool) -
     alone = evaluate(SerialWorld(), LOSSES[kind](), y, z, weight, sizes, len(sizes))
     world = MpiWorld(MPI.COMM_WORLD)
     together = on_all_ranks(world, kind, (y, z, weight, sizes), cuts_of(len(sizes), how, 4))
-    assert {name: float(value).hex() for name, value in together.items()} == {
-        name: float(value).hex() for name, value in alone.items()
-    }
-    assert together.omitted == alone.omitted
+    # JSON has all digits of a float64 number.
+    assert json.dumps(together.as_json()) == json.dumps(alone.as_json())
 
 
 def test_auc_keeps_the_rows_spread() -> None:
@@ -91,7 +96,8 @@ def test_auc_keeps_the_rows_spread() -> None:
     sizes = [TILE] * (n // TILE) + [n % TILE]
     world = WatchedWorld(MPI.COMM_WORLD)
     on_all_ranks(world, "logistic", (y, z, None, sizes), cuts_of(len(sizes), "even", 0))
-    assert world.received <= 2 * n / SIZE * 1.25
+    # Of each row its score and, for each class, its weight; for all metrics together once.
+    assert world.received <= 3 * n / SIZE * 1.25
 
 
 def test_equal_scores_are_merged_before_they_travel() -> None:
@@ -103,7 +109,7 @@ def test_equal_scores_are_merged_before_they_travel() -> None:
     cuts = cuts_of(len(sizes), "even", 0)
     scores = on_all_ranks(world, "logistic", (y, np.zeros(n), None, sizes), cuts)
     assert scores["auc"] == 0.5
-    assert world.received <= 4 * SIZE
+    assert world.received <= 3 * SIZE
 
 
 def test_one_ranks_bad_prediction_is_everybodys_error() -> None:

@@ -13,19 +13,11 @@ from hypothesis import strategies as st
 
 from mpi_gd.comm import SerialWorld
 from mpi_gd.errors import DataError
-from mpi_gd.evaluation import METRICS, Scores, evaluate
-from mpi_gd.evaluation.auc import _exact_dot
+from mpi_gd.evaluation import METRICS, evaluate
 from mpi_gd.losses import LOSSES, Loss
+from tests.scored import bits, score, score_on_ranks
 
 LOGISTIC, SQUARED = LOSSES["logistic"](), LOSSES["squared"]()
-
-
-def score(loss: Loss, y: object, z: object, weight: object = None, tile: int = 5) -> Scores:
-    """Evaluate on one rank, in tiles of `tile` rows."""
-    y, z = np.array(y, dtype=np.float64), np.array(z, dtype=np.float64)
-    weight = None if weight is None else np.array(weight, dtype=np.float64)
-    sizes = [min(tile, len(y) - start) for start in range(0, len(y), tile)]
-    return evaluate(SerialWorld(), loss, y, z, weight, sizes, len(sizes))
 
 
 def auc_by_pairs(y: list[int], z: list[float]) -> float:
@@ -37,7 +29,7 @@ def auc_by_pairs(y: list[int], z: list[float]) -> float:
     return float(Fraction(wins, 2 * len(pairs)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3) | st.floats(-1e6, 1e6)), min_size=2))
 def test_auc_counts_pairs(rows: list[tuple[bool, float]]) -> None:
     y, z = [int(row[0]) for row in rows], [float(row[1]) for row in rows]
@@ -60,17 +52,14 @@ def test_auc_is_exact_where_int64_would_overflow() -> None:
     assert score(LOGISTIC, y, z, weight)["auc"] == float(Fraction(wins, pairs))
 
 
-@given(st.lists(st.tuples(st.integers(0, 2**52), st.integers(0, 2**54)), max_size=40))
-def test_exact_dot(pairs: list[tuple[int, int]]) -> None:
-    a, b = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    assert _exact_dot(a, b) == sum(x * y for x, y in pairs)
-
-
-def test_auc_of_weights_that_are_no_counts_is_omitted() -> None:
-    for weight, words in [([1, 0.5, 1], "whole"), ([1, 2**53, 1], "large")]:
-        scores = score(LOGISTIC, [0, 1, 0], [0, 1, 2], weight)
-        assert "auc" not in scores and words in scores.omitted["auc"]
-        assert "accuracy" in scores
+def test_auc_of_weights_that_are_no_counts() -> None:
+    """Halves are exact; tenths are not, but all alike count as ones."""
+    y, z = [1, 0, 1, 0, 0], [2, 1, 0, 0, 3]
+    halves = score(LOGISTIC, y, z, [0.5, 1, 2, 1.5, 0.5])["auc"]
+    assert halves == score(LOGISTIC, y, z, [1, 2, 4, 3, 1])["auc"]
+    assert score(LOGISTIC, y, z, [0.1] * 5)["auc"] == score(LOGISTIC, y, z)["auc"]
+    far = score(LOGISTIC, y, z, [1e300, 1e-300, 1e300, 1, 1])
+    assert "class '0'" in far.omitted["auc"]
 
 
 def test_accuracy_predicts_the_first_class_at_zero() -> None:
@@ -97,13 +86,20 @@ def test_regression_metrics_are_those_of_the_formulas() -> None:
     total = math.fsum(weight)
     squares = math.fsum(weight * (y - z) ** 2)
     mean = math.fsum(weight * y) / total
+    r2 = 1 - squares / math.fsum(weight * (y - mean) ** 2)
     expected = {
+        "n": 203,
         "rmse": math.sqrt(squares / total),
         "mae": math.fsum(weight * np.abs(y - z)) / total,
-        "r2": 1 - squares / math.fsum(weight * (y - mean) ** 2),
+        "max_error": np.abs(y - z).max(),
+        "r2": r2,
+        "d2": r2,
+        "deviance": squares,
+        "mean_deviance": squares / total,
+        "mean_loss": squares / total / 2,
     }
-    assert scores.pop("n") == 203
     assert scores == pytest.approx(expected, rel=1e-12)
+    assert scores.headlines == ["rmse", "mae", "r2"]
 
 
 def test_inputs_are_left_alone() -> None:
@@ -118,7 +114,10 @@ def test_a_row_of_weight_zero_is_no_row(loss: Loss) -> None:
     y, z = [0, 1, 0, 1, 1, 0, 1], [0.3, 0.2, -1, np.nan, 0.1, np.inf, 2]
     some = score(loss, y, z, [1, 1, 1, 0, 1, 0, 1], tile=3)
     kept = [0, 1, 2, 4, 6]
-    assert some == pytest.approx(score(loss, [y[i] for i in kept], [z[i] for i in kept]))
+    same = score(loss, [y[i] for i in kept], [z[i] for i in kept])
+    numbers = [name for name, value in same.items() if not isinstance(value, list)]
+    assert [some[name] for name in numbers] == pytest.approx([same[name] for name in numbers])
+    assert some.get("confusion") == same.get("confusion")
     assert some["n"] == 5
 
 
@@ -134,21 +133,24 @@ def test_a_weight_of_k_counts_as_k_rows() -> None:
 def test_r2_of_equal_targets_is_omitted() -> None:
     """The mean of three 0.1 is not 0.1: the rounded variation must not pass for a real one."""
     scores = score(SQUARED, [0.1] * 3, [0.1, 0.2, 0.3])
-    assert scores.omitted == {"r2": "all targets are the same"}
+    assert scores.omitted == dict.fromkeys(["r2", "d2"], "all targets are the same")
     assert {"rmse", "mae"} <= scores.keys()
+    assert scores.as_json()["omitted"] == scores.omitted
 
 
 def test_no_rows_have_no_metrics() -> None:
     for y, weight in [([], None), ([1, 0], [0, 0])]:
         scores = score(LOGISTIC, y, y, weight)
         assert scores == {"n": 0}
-        assert set(scores.omitted) == {"accuracy", "log_loss", "auc"}
+        assert {"accuracy", "log_loss", "auc", "confusion"} <= set(scores.omitted)
+        assert set(scores.omitted.values()) == {"there are no rows"}
 
 
 def test_overflow_is_omitted_with_a_reason() -> None:
     scores = score(SQUARED, [1e280, 0], [-1e280, 0])
     assert scores["mae"] == 1e280
-    assert set(scores.omitted) == {"rmse", "r2"}
+    assert scores["max_error"] == 2e280
+    assert {"rmse", "r2", "deviance"} <= set(scores.omitted)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -162,10 +164,149 @@ def test_lengths_must_agree() -> None:
         evaluate(SerialWorld(), SQUARED, np.zeros(2), np.zeros(3), None, [3], 1)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in LOSSES if LOSSES[kind].task != "classes"])
+def example(kind: str, n: int = 23) -> tuple[np.ndarray, np.ndarray]:
+    """Return y and z that the loss is made for; scores are tied."""
+    loss, rng = LOSSES[kind](), np.random.default_rng(7)
+    if loss.task == "classes":
+        return rng.integers(0, 4, size=n).astype(np.float64), np.round(rng.normal(size=(n, 4)), 1)
+    z = np.round(rng.normal(size=n), 1)
+    if loss.task == "two classes":
+        return (z + rng.normal(size=n) > 0).astype(np.float64), z
+    y = np.abs(np.round(z + rng.normal(size=n), 1))
+    return np.where(loss.invalid(y), 0.25, y), z
+
+
+@pytest.mark.parametrize("kind", LOSSES)
 def test_every_loss_has_metrics_that_are_json(kind: str) -> None:
-    loss = LOSSES[kind]()
-    scores = score(loss, [0, 1, 1, 0, 1], [0.5, 0.2, 0.1, -0.3, 2])
+    loss, (y, z) = LOSSES[kind](), example(kind)
+    scores = score(loss, y, z)
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
-    fitting = [name for name, m in METRICS.items() if m.for_classifiers == loss.is_classifier]
-    assert [*scores] == ["n", *fitting] and fitting
+    n_classes = {"numbers": 0, "two classes": 2, "classes": 4}[loss.task]
+    fitting = [name for name, metric in METRICS.items() if metric.fits(loss, n_classes)]
+    assert sorted([*scores, *scores.omitted]) == sorted(["n", *fitting])
+    assert scores.omitted == {} and "mean_loss" in scores
+    shown = [scores[name] for name in scores.headlines]
+    assert 3 <= len(shown) <= 4 and not any(isinstance(value, list) for value in shown)
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize("weights", ["none", "whole", "any"])
+def test_same_bits_on_any_number_of_ranks(kind: str, weights: str) -> None:
+    loss, (y, z) = LOSSES[kind](), example(kind, 83)
+    rng = np.random.default_rng(8)
+    weight = {
+        "none": None,
+        "whole": rng.integers(0, 3, size=83),
+        "any": rng.lognormal(sigma=3, size=83),
+    }[weights]
+    exposure = rng.uniform(0.5, 2, size=83) if kind == "poisson" else None
+    alone = bits(score(loss, y, z, weight, exposure=exposure))
+    for size in (2, 5):
+        for scores in score_on_ranks(size, loss, y, z, weight, exposure=exposure):
+            assert bits(scores) == alone
+
+
+def test_without_probabilities_there_are_no_scores_of_them() -> None:
+    scores = score(LOSSES["hinge"](), [0, 1, 1, 0], [-1, 2, -0.5, 0.5])
+    assert {"log_loss", "brier", "calibration", "deviance"}.isdisjoint(scores)
+    assert scores.headlines == ["accuracy", "auc", "mean_loss"]
+    assert scores["mean_loss"] == (0 + 0 + 1.5 + 1.5) / 4
+
+
+@pytest.mark.parametrize(("y", "only"), [([1, 1, 1], "'0'"), ([0, 0, 0], "'1'")])
+def test_one_class_only(y: list[int], only: str) -> None:
+    scores = score(LOGISTIC, y, [0.5, -1, 2])
+    missing = {"auc", "gini", "average_precision", "calibration_by_quantile", "d2"}
+    assert set(scores.omitted) == missing
+    assert only in scores.omitted["auc"]
+    assert scores["balanced_accuracy"] == scores["accuracy"]
+
+
+def test_a_class_that_no_row_has() -> None:
+    """It has no recall, and no part in means over classes; its AUC is not asked for."""
+    z = [[2, 1, 0], [0, 1, 2], [1, 0, 0], [0, 0, 3]]
+    scores = score(LOSSES["multinomial"](), [0, 2, 0, 0], z, labels=("a", "b", "c"))
+    assert scores["per_class"] == [
+        {"class": "a", "precision": 1.0, "recall": 2 / 3, "f1": 0.8, "support": 3},
+        {"class": "b", "precision": None, "recall": None, "f1": None, "support": 0},
+        {"class": "c", "precision": 0.5, "recall": 1.0, "f1": 2 / 3, "support": 1},
+    ]
+    assert scores["balanced_accuracy"] == (2 / 3 + 1) / 2
+    assert scores["f1_macro"] == (0.8 + 2 / 3) / 2
+    assert scores["auc_ovr"] == 2 / 3
+    assert scores["top_2_accuracy"] == 1.0
+
+
+def test_ties_among_classes_go_to_the_first() -> None:
+    scores = score(LOSSES["multinomial"](), [0, 1, 2], [[1, 1, 1]] * 3)
+    assert scores["accuracy"] == 1 / 3
+    assert scores["top_2_accuracy"] == 2 / 3
+
+
+def test_average_precision_by_its_definition() -> None:
+    """The sum of recall steps times precision, thresholds one by one, in fractions."""
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        n = int(rng.integers(2, 30))
+        y, z, w = rng.integers(0, 2, n), rng.integers(-3, 4, n), rng.integers(1, 5, n)
+        if 0 < y.sum() < n:
+            expected = Fraction(0)
+            for s in np.unique(z):
+                step = Fraction(int(w[(z == s) & (y == 1)].sum()), int(w[y == 1].sum()))
+                above = z >= s
+                expected += step * Fraction(int(w[above & (y == 1)].sum()), int(w[above].sum()))
+            found = score(LOGISTIC, y, z, w)["average_precision"]
+            assert found == pytest.approx(float(expected), rel=1e-15)
+
+
+def test_gini_of_amounts_that_are_0_or_1_is_that_of_classes() -> None:
+    """The normalised Lorenz curve of two classes is 2 AUC - 1, with ties too."""
+    y, z = example("logistic", 60)
+    numbers, classes = score(LOSSES["poisson"](), y, z), score(LOGISTIC, y, z)
+    assert numbers["gini"] == pytest.approx(classes["gini"], rel=1e-15)
+    perfect = score(LOSSES["poisson"](), [0, 1, 2, 3, 3], [-2, -1, 0, 1, 1])
+    assert perfect["gini"] == 1.0
+    assert score(LOSSES["poisson"](), [0, 1, 2, 3], [1, 0, -1, -2])["gini"] == -1.0
+    assert score(LOSSES["poisson"](), [0, 1, 2, 3], [0.5] * 4)["gini"] == 0.0
+    assert score(LOSSES["poisson"](), [0, 0], [1, 2]).omitted["gini"] == "all targets are 0"
+    assert score(LOSSES["poisson"](), [2, 2], [1, 2]).omitted["gini"] == "all targets are the same"
+
+
+def test_bins_of_equal_weight_keep_ties_together() -> None:
+    y, z = np.arange(100) % 3 == 0, np.arange(100) / 50.0 - 1
+    rows = score(LOGISTIC, y, z)["calibration_by_quantile"]
+    assert isinstance(rows, list)
+    assert [row["support"] for row in rows] == [10] * 10
+    assert [row["observed"] for row in rows[:3]] == [0.4, 0.3, 0.3]
+    tied = score(LOGISTIC, y, np.where(z < 0.5, -1.0, z))["calibration_by_quantile"]
+    assert isinstance(tied, list)
+    assert [row["support"] for row in tied] == [75, 5, 10, 10]
+
+
+def test_calibration_error_is_that_of_its_table() -> None:
+    scores = score(LOGISTIC, *example("logistic", 70))
+    table = scores["calibration"]
+    assert isinstance(table, list)
+    gaps = [row["support"] * abs(row["predicted"] - row["observed"]) for row in table]  # type: ignore[operator]
+    assert scores["calibration_error"] == pytest.approx(sum(gaps) / 70, rel=1e-14)
+
+
+def test_a_predictor_without_a_mean_is_named() -> None:
+    loss = LOSSES["poisson"](link="identity")  # type: ignore[call-arg]
+    scores = score(loss, [1, 2, 3], [1, -1, 2])
+    assert set(scores.omitted.values()) == {"1 of 3 rows have a predictor without a mean"}
+    assert "n" in scores and len(scores) == 1
+
+
+def test_targets_that_the_loss_is_not_made_for_are_an_error() -> None:
+    with pytest.raises(DataError, match="1 of 3 rows have a target"):
+        score(LOSSES["poisson"](), [1, -1, 0], [0, 0, 0])
+    with pytest.raises(DataError, match="1 of 2 rows have a target"):
+        score(LOSSES["multinomial"](), [1, 3], [[0, 0, 0], [0, 0, 0]])
+
+
+def test_many_classes_have_no_matrix_and_no_sorts() -> None:
+    z = np.eye(101)
+    scores = score(LOSSES["multinomial"](), np.arange(101), z, tile=50)
+    assert scores["accuracy"] == 1.0
+    assert set(scores.omitted) == {"confusion", "auc_ovr"}
