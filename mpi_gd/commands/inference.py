@@ -90,6 +90,7 @@ def summarize(world: World, setup: Setup, outcome: Outcome) -> tuple[dict[str, A
             penalty_hessian,
             setup.rank is not None,
             setup.clusters,
+            setup.data.extras.get("trials"),
         ),
         kind,
     )

@@ -12,20 +12,28 @@ from mpi_gd.config import kind_of
 from mpi_gd.errors import DataError, JobError
 from mpi_gd.losses import LOSSES, Loss
 
-__all__ = ["check_trials", "read_response"]
+__all__ = ["check_roles", "read_response"]
 
 Floats = NDArray[np.float64]
 
 # The losses of a share of successes, which take the number of trials as a weight.
 _WITH_TRIALS = ("binomial",)
+# The links with which log(exposure), added to the predictor, makes of a rate an expected count.
+_OF_RATES = ("log", "cloglog")
 
 
-def check_trials(data: Loaded, loss: Loss) -> None:
-    """Raise JobError, the same on all ranks, for numbers of trials that the loss does not take."""
-    if "trials" in data.extras and kind_of(LOSSES, loss) not in _WITH_TRIALS:
+def check_roles(data: Loaded, loss: Loss) -> None:
+    """Raise JobError, the same on all ranks, for trials or exposure that mean nothing to a loss."""
+    kind = kind_of(LOSSES, loss)
+    if "trials" in data.extras and kind not in _WITH_TRIALS:
         raise JobError(
             f"data.trials is for the loss {_WITH_TRIALS[0]!r}, whose target is a number of "
-            f"successes, got the loss {kind_of(LOSSES, loss)!r}; remove the key, or change the loss"
+            f"successes, got the loss {kind!r}; remove the key, or change the loss"
+        )
+    if "exposure" in data.extras and getattr(loss, "link", "") not in _OF_RATES:
+        raise JobError(
+            f"data.exposure is for losses with the link {' or '.join(map(repr, _OF_RATES))}, got "
+            f"the loss {kind!r} with another; remove the key, change the link, or use data.offset"
         )
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mpi_gd.comm import World
 from mpi_gd.commands.apply import predictor
 from mpi_gd.commands.load import Loaded
-from mpi_gd.commands.response import check_trials, read_response
+from mpi_gd.commands.response import check_roles, read_response
 from mpi_gd.commands.tables import format_cell, format_pairs, format_table
 from mpi_gd.commands.weights import weight_of
 from mpi_gd.evaluation import METRICS, Scores, evaluate
@@ -48,7 +48,7 @@ def score(
 
 def score_all(world: World, model: Model, data: Loaded) -> Scores:
     """Score the model on all rows, whose target is checked first; collective."""
-    check_trials(data, model.loss)
+    check_roles(data, model.loss)
     return score(world, model, data, read_response(world, data, model.loss, model.classes))
 
 

@@ -14,7 +14,7 @@ from mpi_gd.comm import World
 from mpi_gd.commands.jobs import needs
 from mpi_gd.commands.labels import find_labels
 from mpi_gd.commands.load import Loaded, load
-from mpi_gd.commands.response import check_trials, read_response
+from mpi_gd.commands.response import check_roles, read_response
 from mpi_gd.commands.weights import Part, find_part, offset_of, with_class_weight
 from mpi_gd.config import Job, kind_of
 from mpi_gd.data.holdout import held_out
@@ -111,7 +111,7 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
             f"data.test_fraction = {fraction} holds out none of the {data.grid.n_samples} rows; "
             "set it higher, or to 0"
         )
-    check_trials(data, job.loss)
+    check_roles(data, job.loss)
     is_classifier = job.loss.is_classifier
     classes = find_labels(world, data, part.left_out, job.loss.task) if is_classifier else None
     y = read_response(world, data, job.loss, classes)

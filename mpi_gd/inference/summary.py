@@ -49,6 +49,8 @@ class Fit:
     """Whether it is known that no free column is a combination of others."""
     clusters: NDArray[Any] | None = None
     """(n_rows,): numbers or text, if the rows come in clusters."""
+    trials: Floats | None = None
+    """(n_rows,): the trials whose successes the response is a share of; in `rows.weight` too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,9 +216,13 @@ def _add_likelihoods(
             if not dispersion > 0:
                 return
         mean = loss.inverse_link(predictor)
-        each = loss.log_likelihood(fit.y, mean, fit.rows.weight, dispersion)
+        # A weight beside the trials tells how often the row stands there.
+        density_weight = fit.rows.weight if fit.trials is None else fit.trials
+        each = loss.log_likelihood(fit.y, mean, density_weight, dispersion)
         if each is None:
             return
+        if fit.trials is not None and fit.rows.weight is not None:
+            each = each * (fit.rows.weight / fit.trials)
         likelihoods.append(_totals(world, fit, each[None], weighted=False)[0])
     found["log_likelihood"], found["null_log_likelihood"] = likelihoods
     k = found["df_model"] + (loss.dispersion is None)

@@ -26,6 +26,7 @@ class NegativeBinomial(Rowwise, Likelihood):
     """The shape of the gamma law that mixes Poisson means, positive and fixed: `theta` of R's
     MASS::negative.binomial, `size` of dnbinom, 1 / alpha of statsmodels."""
 
+    link = "log"
     expected = "a number of 0 or more"
     dispersion = 1.0
     curvature = math.inf

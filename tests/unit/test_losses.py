@@ -279,46 +279,42 @@ def test_curvature_bounds_the_second_derivative(name: str) -> None:
 
 
 @each_loss
-@pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("weighted", ["none", "mask", "float"])
-def test_two_halves_make_the_whole(name: str, n: int, weighted: str) -> None:
+def test_two_halves_make_the_whole(name: str) -> None:
     loss = ALL[name]
-    z, y = example(loss, n)
-    rng = np.random.default_rng(n)
-    weight: Weight | None = {
-        "none": None,
-        "mask": rng.random(n) < 0.6,
-        "float": rng.random(n),
-    }[weighted]
-    total, derivative = kernel(loss, z, y, weight)
-    cut = n // 3
-    parts = [
-        kernel(loss, z[rows], y[rows], None if weight is None else weight[rows])
-        for rows in (slice(0, cut), slice(cut, n))
-    ]
-    size = float(np.abs(each_row(loss, z, y)).sum())
-    assert sum(part[0] for part in parts) == pytest.approx(total, rel=1e-13, abs=1e-13 * size)
-    assert_close(np.concatenate([part[1] for part in parts]), derivative)
+    for n in SIZES:
+        z, y = example(loss, n)
+        size = float(np.abs(each_row(loss, z, y)).sum())
+        rng = np.random.default_rng(n)
+        weights: list[Weight | None] = [None, rng.random(n) < 0.6, rng.random(n)]
+        for weight in weights:
+            total, derivative = kernel(loss, z, y, weight)
+            parts = [
+                kernel(loss, z[rows], y[rows], None if weight is None else weight[rows])
+                for rows in (slice(0, n // 3), slice(n // 3, n))
+            ]
+            both = sum(part[0] for part in parts)
+            assert both == pytest.approx(total, rel=1e-13, abs=1e-13 * size)
+            assert_close(np.concatenate([part[1] for part in parts]), derivative)
 
 
 @each_loss
-@pytest.mark.parametrize("n", SIZES)
-def test_weights_of_every_form_agree(name: str, n: int) -> None:
+def test_weights_of_every_form_agree(name: str) -> None:
     loss = ALL[name]
-    z, y = example(loss, n)
-    size = 1e-13 * float(np.abs(each_row(loss, z, y)).sum())
-    plain, ones = kernel(loss, z, y), kernel(loss, z, y, np.ones(n))
-    truths = kernel(loss, z, y, np.ones(n, dtype=bool))
-    for total, derivative in (ones, truths):
-        assert total == pytest.approx(plain[0], rel=1e-13, abs=size)
-        assert_close(derivative, plain[1])
-    mask = np.random.default_rng(n).random(n) < 0.5
-    masked, floats = kernel(loss, z, y, mask), kernel(loss, z, y, mask.astype(np.float64))
-    chosen = kernel(loss, z[mask], y[mask])
-    for total, derivative in (masked, floats):
-        assert total == pytest.approx(chosen[0], rel=1e-13, abs=size)
-        assert_close(derivative[mask], chosen[1])
-        assert not derivative[~mask].any()
+    for n in SIZES:
+        z, y = example(loss, n)
+        size = 1e-13 * float(np.abs(each_row(loss, z, y)).sum())
+        plain, ones = kernel(loss, z, y), kernel(loss, z, y, np.ones(n))
+        truths = kernel(loss, z, y, np.ones(n, dtype=bool))
+        for total, derivative in (ones, truths):
+            assert total == pytest.approx(plain[0], rel=1e-13, abs=size)
+            assert_close(derivative, plain[1])
+        mask = np.random.default_rng(n).random(n) < 0.5
+        masked, floats = kernel(loss, z, y, mask), kernel(loss, z, y, mask.astype(np.float64))
+        chosen = kernel(loss, z[mask], y[mask])
+        for total, derivative in (masked, floats):
+            assert total == pytest.approx(chosen[0], rel=1e-13, abs=size)
+            assert_close(derivative[mask], chosen[1])
+            assert not derivative[~mask].any()
 
 
 @each_loss
@@ -358,22 +354,20 @@ def test_a_row_of_weight_0_counts_nothing_whatever_it_holds(name: str, bad_z: fl
 
 @each_case
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("weighted", ["none", "mask", "float"])
-@pytest.mark.parametrize("n", [1, 16, 40])
-def test_what_is_not_finite_does_not_disappear(
-    name: str, bad: float, weighted: str, n: int
-) -> None:
+def test_what_is_not_finite_does_not_disappear(name: str, bad: float) -> None:
     """For some responses an infinite z has a finite loss: those are not taken."""
     loss = CASES[name]
-    weight: Weight | None = {"none": None, "mask": np.ones(n, bool), "float": np.ones(n)}[weighted]
-    z, y = example(loss, n)
     if math.isinf(bad) and limit_is_finite(loss, bad):
         return
-    z[n // 2] = bad
-    y[n // 2] = 1.0
-    if loss.is_classifier or isinstance(loss, Binomial):
-        y[n // 2] = 0.0 if bad > 0 else 1.0
-    assert not math.isfinite(kernel(loss, z, y, weight)[0])
+    for n in (1, 16, 40):
+        z, y = example(loss, n)
+        z[n // 2] = bad
+        y[n // 2] = 1.0
+        if loss.is_classifier or isinstance(loss, Binomial):
+            y[n // 2] = 0.0 if bad > 0 else 1.0
+        weights: list[Weight | None] = [None, np.ones(n, bool), np.ones(n)]
+        for weight in weights:
+            assert not math.isfinite(kernel(loss, z, y, weight)[0])
 
 
 def limit_is_finite(loss: Loss, z: float) -> bool:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from mpi_gd.comm import SerialWorld, World
 from mpi_gd.commands.labels import encode_labels, find_labels
 from mpi_gd.commands.load import Loaded, load
-from mpi_gd.commands.response import check_trials, read_response
+from mpi_gd.commands.response import check_roles, read_response
 from mpi_gd.commands.weights import find_part, offset_of, weight_of, with_class_weight
 from mpi_gd.data import DataSpec
 from mpi_gd.data.grid import RowGrid
 from mpi_gd.errors import DataError, JobError, MpiGdError
-from mpi_gd.losses import Logistic, Loss, Squared
+from mpi_gd.losses import Binomial, Logistic, Loss, NegativeBinomial, Poisson, Squared
 from mpi_gd.losses.loss import Task
 from mpi_gd.matrix import Dense
 from tests.simulated import on_ranks
@@ -162,7 +162,7 @@ def test_trials_make_shares_and_weights() -> None:
     np.testing.assert_array_equal(share, successes / trials)
     np.testing.assert_array_equal(weight_of(data), 2 * trials)
     with pytest.raises(JobError, match=r"data\.trials is for the loss 'binomial'"):
-        check_trials(data, Logistic())
+        check_roles(data, Logistic())
     for value in (0.5, -1.0, 9.0):
         bad = np.where(np.arange(N) == 1111, value, successes)
         with pytest.raises(DataError, match=rf"row 1111: target 'y': got {value:g}, expected a wh"):
@@ -172,6 +172,16 @@ def test_trials_make_shares_and_weights() -> None:
                     world, loaded(world, bad, trials=trials), Squared(), None
                 ),
             )
+
+
+def test_exposure_is_for_losses_of_counts() -> None:
+    """Protects from log(exposure) added to a predictor that is no logarithm of a mean."""
+    data = loaded(SerialWorld(), np.ones(N), exposure=np.full(N, 2.0))
+    for loss in (Poisson(), NegativeBinomial(), Binomial(link="cloglog")):
+        check_roles(data, loss)
+    for other in (Squared(), Logistic(), Poisson(link="identity"), Binomial()):
+        with pytest.raises(JobError, match=r"data\.exposure is for losses with the link 'log'"):
+            check_roles(data, other)
 
 
 def test_offset_and_exposure_add_up() -> None:
@@ -284,7 +294,8 @@ def test_what_is_kept_after_a_loss_is_what_would_be_read(tmp_path: Path, kind: s
         same_on_ranks(2, lambda world: load(world, spec, tmp_path)),
         strict=True,
     ):
-        np.testing.assert_array_equal(kept.x, fresh.x)
+        each = np.arange(fresh.x.shape[1])
+        np.testing.assert_array_equal(kept.x.columns(each), fresh.x.columns(each))
         np.testing.assert_array_equal(kept.y, fresh.y)
         assert kept.extras.keys() == fresh.extras.keys() == {"weight", "cluster"}
         for role, values in kept.extras.items():
