@@ -77,8 +77,9 @@ def _blocks(rows: Rows, y: Floats, start: int, stop: int) -> Iterator[Floats]:
         block[:, d + 1] = y[first:last]
         if rows.weight is not None:
             weight = rows.weight[first:last]
-            block *= np.sqrt(weight)[:, None]
+            # First, for they may hold anything: 0 times infinity is a warning.
             block[~(weight > 0)] = 0.0
+            block *= np.sqrt(weight)[:, None]
         yield block
 
 
