@@ -24,8 +24,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run the program on all ranks; return this rank's exit code."""
     parsed = cli.parse(sys.argv[1:] if argv is None else argv)
     if isinstance(parsed, cli.ParsedExit):
-        if launcher.is_first_process():
-            print(parsed.text, file=sys.stderr if parsed.to_stderr else sys.stdout)
+        # The others end well: a launcher that sees one fail might kill the first before it speaks.
+        if not launcher.is_first_process():
+            return 0
+        print(parsed.text, file=sys.stderr if parsed.to_stderr else sys.stdout, flush=True)
         return parsed.code
     if isinstance(parsed, LaunchOptions):
         return _launch(parsed)

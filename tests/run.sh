@@ -75,7 +75,7 @@ for mpi in "${mpis[@]}"; do
         step "ruff format" 60 "$bin/ruff" format --check .
         step "mypy --strict" 300 "$bin/mypy"
         step "wheel" 300 bash -c 'check_wheel "$1"' - "$python"
-        step "unit tests" 600 "$python" -m pytest -q "${marks[@]}" tests/unit
+        step "unit tests" 600 "$python" -m pytest -q -n 2 "${marks[@]}" tests/unit
     fi
     flags=()
     [[ $mpi == openmpi ]] && flags=(--oversubscribe --bind-to none)
@@ -83,7 +83,7 @@ for mpi in "${mpis[@]}"; do
         has tests/mpi && step "$mpi: MPI tests on $n ranks" 300 "$bin/mpirun" "${flags[@]}" -n "$n" \
             "$python" -m tests.ranks -q --color=no "${marks[@]}" tests/mpi
     done
-    has tests/cli && step "$mpi: whole program" 900 "$python" -m pytest -q "${marks[@]}" tests/cli
+    has tests/cli && step "$mpi: whole program" 900 "$python" -m pytest -q -n 2 "${marks[@]}" tests/cli
     # One or two of each kind; `python -m tests.faults` alone does 200.
     [[ ${#mpis[@]} -gt 1 ]] && step "$mpi: faults at random" 600 "$python" -m tests.faults \
         --count "$([[ $mpi == openmpi ]] && echo 18 || echo 7)"

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mpi_gd.losses import LOSSES
+
 __all__ = ["Workplace"]
 
 N_ROWS, N_COLUMNS = 4321, 7
@@ -29,7 +31,7 @@ class Workplace:
 
     def job(self, text: str = "", *, loss: str = "logistic", data: str = "") -> str:
         """Write job.toml; return its path."""
-        target = "label" if loss == "logistic" else "y"
+        target = "label" if LOSSES[loss]().is_classifier else "y"
         path = self.folder / "job.toml"
         path.write_text(
             f'[data]\npath = "x.npy"\ntarget = "{target}.npy"\n{data}\n'

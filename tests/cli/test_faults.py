@@ -93,9 +93,8 @@ def test_a_rank_with_another_job(workplace: Any, program: Any) -> None:
 
 
 def test_a_job_with_a_wrong_key(workplace: Any, program: Any) -> None:
-    error = one_error(
-        program(4, "train", workplace.job("[solver]\nmemory_lenght = 1"), timeout=LIMIT)
-    )
+    job = workplace.job('[solver]\nkind = "lbfgs"\nmemory_lenght = 1')
+    error = one_error(program(4, "train", job, timeout=LIMIT))
     assert "unknown key 'memory_lenght'" in error
     assert "did you mean 'memory_length'" in error
 

@@ -19,12 +19,13 @@ N = 1100
 
 def columns() -> Floats:
     """Return four independent columns."""
-    return np.random.default_rng(8).normal(size=(N, 4)) + [0.0, 1.0, -2.0, 0.5]
+    shifts = np.array([0.0, 1.0, -2.0, 0.5])
+    return np.asarray(np.random.default_rng(8).normal(size=(N, 4)) + shifts)
 
 
 def dummies() -> Floats:
     """Return one column for each of three levels."""
-    return (np.arange(N)[:, None] * 7 % 3 == np.arange(3)) * 1.0
+    return np.asarray((np.arange(N)[:, None] * 7 % 3 == np.arange(3)) * 1.0)
 
 
 def rows_of(world: World, x: Floats) -> tuple[Rows, Floats]:
