@@ -48,7 +48,8 @@ def _require_other_file(options: PredictOptions) -> None:
 
 def _require_finite(z: NDArray[np.float64], data: Loaded) -> None:
     """Raise DataError for a row whose prediction is no number."""
-    bad = np.flatnonzero(~np.isfinite(z))
+    finite = np.isfinite(z)
+    bad = np.flatnonzero(~(finite if z.ndim == 1 else finite.all(axis=1)))
     if bad.size:
         raise DataError(
             f"{data.source.locate(data.start + int(bad[0]))}: the prediction is not a finite "
@@ -57,21 +58,26 @@ def _require_finite(z: NDArray[np.float64], data: Loaded) -> None:
 
 
 def _header(model: Model) -> str:
-    """Return the first line."""
-    if model.classes is None:
-        return "prediction\n"
-    return f"prediction,{_quoted('probability of ' + model.classes[1])}\n"
+    """Return the first line; of two labels the second's probability is there alone."""
+    names = ["prediction"]
+    if model.classes is not None:
+        shown = model.classes if len(model.classes) > 2 else model.classes[1:]
+        what = "probability of" if model.loss.has_probabilities else "decision value of"
+        names += [f"{what} {label}" for label in shown]
+    return ",".join(map(_quoted, names)) + "\n"
 
 
 def _lines(model: Model, z: NDArray[np.float64]) -> str:
-    """Return a line a row: the value; or the label and the probability of the second label."""
+    """Return a line a row: the value; or the label and what the header says."""
     if model.classes is None:
         return "".join(f"{value!r}\n" for value in model.predict_from_decision(z).tolist())
-    low, high = (_quoted(label) for label in model.classes)
-    probability = model.loss.inverse_link(z).tolist()
+    # The labels as they are in the file, text or number.
+    chosen = z.argmax(axis=1) if z.ndim == 2 else (z > 0).astype(np.intp)
+    labels = [_quoted(label) for label in model.classes]
+    values = model.loss.inverse_link(z).reshape(len(z), -1).tolist()
     return "".join(
-        f"{high if second else low},{p!r}\n"
-        for second, p in zip((z > 0).tolist(), probability, strict=True)
+        f"{labels[k]},{','.join(map(repr, row))}\n"
+        for k, row in zip(chosen.tolist(), values, strict=True)
     )
 
 
