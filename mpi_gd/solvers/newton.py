@@ -23,8 +23,12 @@ from mpi_gd.solvers.solver import (
 
 __all__ = ["Newton"]
 
-_SHRINK = 0.5
 _MOST_TRIALS = 40
+# Damping: the first, the one below which there is none, and how it changes after a step that falls
+# short of what the model promises, or keeps it.
+_FIRST, _LEAST = 1e-3, 1e-8
+_MORE, _LESS = 10.0, 0.1
+_POOR, _GOOD = 0.25, 0.75
 # Steps that lower the objective by less than rounding: after so many there is nothing to gain.
 _MOST_IDLE = 3
 _IDLE = "no step lowers the objective any more"
@@ -43,10 +47,17 @@ class _State(State):
     """Its smooth part."""
     gradient: Floats
     residual: float
+    hessian: Floats
+    """(n_params, n_params), at u."""
+    size: Floats
+    """(n_params,): the largest diagonal of the Hessian so far, in which the damping is measured."""
+    damping: float
     direction: Floats
+    """From u to the trial point."""
+    slope: float
+    """The objective's along it, not positive."""
     promise: float
-    """The decrease that the whole step promises, not positive."""
-    trial: float
+    """The decrease that the model promises there, positive."""
     n_trials: int
     n_idle: int
     least_norm: float
@@ -56,12 +67,15 @@ class _State(State):
 
 @dataclass(frozen=True)
 class Newton(Solver):
-    """u <- u + t d, d from the exact Hessian: quadratic convergence, a few passes over the data.
+    """u <- u + d, d from the exact Hessian: quadratic convergence, a few passes over the data.
 
     Also known as iteratively reweighted least squares where the loss is a likelihood (McCullagh and
     Nelder, "Generalized Linear Models", 1989, section 2.5). With a rest d minimizes the quadratic
     model plus the rest (Lee, Sun and Saunders, "Proximal Newton-type Methods for Minimizing
-    Composite Functions", SIAM J. Optim. 24(3), 2014). t is halved until the objective falls. Each
+    Composite Functions", SIAM J. Optim. 24(3), 2014). Where the objective does not fall, or by less
+    than the model promises, the next model is damped: a multiple of the largest diagonal so far is
+    added to the Hessian (More, "The Levenberg-Marquardt Algorithm: Implementation and Theory",
+    1978), which shortens the step most where the objective is flat and the model knows least. Each
     rank holds and solves with the Hessian: for up to a few thousand parameters.
     """
 
@@ -84,9 +98,12 @@ class Newton(Solver):
             smooth=math.inf,
             gradient=np.zeros_like(u),
             residual=0.0,
+            hessian=np.zeros((len(u), len(u))),
+            size=np.zeros_like(u),
+            damping=0.0,
             direction=np.zeros_like(u),
+            slope=0.0,
             promise=0.0,
-            trial=0.0,
             n_trials=0,
             n_idle=0,
             least_norm=math.inf,
@@ -95,11 +112,11 @@ class Newton(Solver):
 
     def ask(self, state: _State) -> Question:
         """Ask at the trial point."""
-        return Question(state.u + state.trial * state.direction, hessian=True)
+        return Question(state.u + state.direction, hessian=True)
 
     def tell(self, state: _State, answer: Answer) -> Step | None:
-        """Accept the trial point, or halve the step."""
-        u = state.u + state.trial * state.direction
+        """Accept the trial point, or take a shorter step."""
+        u = state.u + state.direction
         value = answer.value + _rest(state, u)
         is_finite = answer.is_finite and math.isfinite(value)
         is_start = state.iteration < 0
@@ -108,8 +125,9 @@ class Newton(Solver):
         if is_start or (is_finite and self._falls(state, answer, value)):
             return self._accept(state, answer, u, value)
         state.n_trials += 1
-        state.trial *= _SHRINK
+        state.damping = max(_FIRST, state.damping * _MORE)
         if state.n_trials < _MOST_TRIALS:
+            self._aim(state)
             return None
         return self._step(state, 0.0, _IDLE)
 
@@ -117,35 +135,49 @@ class Newton(Solver):
         """Whether the trial point is low enough."""
         if state.problem.rest is None:
             slope = float(np.dot(state.direction, answer.gradient))
-            return falls_enough(state.value, value, state.trial, state.promise, slope)
-        enough = SUFFICIENT * state.trial * state.promise
+            return falls_enough(state.value, value, 1.0, state.slope, slope)
         # Where the promise drowns in rounding, so does the comparison.
-        return value <= state.value + enough + ROUNDING * abs(state.value)
+        return value <= state.value + SUFFICIENT * state.slope + ROUNDING * abs(state.value)
 
     def _accept(self, state: _State, answer: Answer, u: Floats, value: float) -> Step:
         """Move to the point that was asked about, and aim at the minimum of the model there."""
-        used, problem = state.trial, state.problem
-        state.u, state.value, state.smooth = u, value, answer.value
-        state.gradient, state.residual = answer.gradient, answer.residual
-        state.iteration += 1
-        state.n_trials, state.trial = 0, 1.0
         if answer.hessian is None:
             raise ValueError("Newton's method has asked for a Hessian")
-        if problem.rest is None:
-            state.direction = least_squares_step(answer.hessian, answer.gradient, problem.n_outputs)
-            state.promise = float(np.dot(state.direction, answer.gradient))
-        else:
-            lowest = minimize_model(answer.hessian, answer.gradient, u, problem.rest)
-            state.direction = lowest - u
-            change = problem.rest.value(lowest) - problem.rest.value(u)
-            state.promise = float(np.dot(state.direction, answer.gradient)) + change
-        is_idle = not -state.promise > _PRECISION * abs(value)
-        step = self._step(state, used)
+        is_start = state.iteration < 0
+        if not is_start:
+            state.damping = _next_damping(state, value)
+        state.u, state.value, state.smooth = u, value, answer.value
+        state.gradient, state.residual = answer.gradient, answer.residual
+        state.hessian = answer.hessian
+        # Alike in all outputs, so that what they have in common stays apart.
+        diagonal = np.diag(answer.hessian).reshape(-1, state.problem.n_outputs).max(axis=1)
+        state.size = np.maximum(state.size, np.repeat(diagonal, state.problem.n_outputs))
+        state.iteration += 1
+        state.n_trials = 0
+        self._aim(state)
+        is_idle = not state.promise > _PRECISION * abs(value)
+        step = self._step(state, 0.0 if is_start else 1.0)
         # What the objective does not show any more, the gradient may.
         has_gained = step.norm < _GAIN * state.least_norm
         state.n_idle = 0 if has_gained or not is_idle else state.n_idle + 1
         state.least_norm = min(state.least_norm, step.norm)
-        return self._step(state, used, _IDLE) if state.n_idle >= _MOST_IDLE else step
+        return self._step(state, 1.0, _IDLE) if state.n_idle >= _MOST_IDLE else step
+
+    def _aim(self, state: _State) -> None:
+        """Aim at the minimum of the damped model."""
+        problem, hessian = state.problem, state.hessian
+        if state.damping:
+            hessian = hessian + np.diag(state.damping * state.size)
+        if problem.rest is None:
+            state.direction = least_squares_step(hessian, state.gradient, problem.n_outputs)
+            change = 0.0
+        else:
+            lowest = minimize_model(hessian, state.gradient, state.u, problem.rest)
+            state.direction = lowest - state.u
+            change = problem.rest.value(lowest) - problem.rest.value(state.u)
+        state.slope = float(np.dot(state.direction, state.gradient)) + change
+        bend = float(np.dot(state.direction, state.hessian @ state.direction))
+        state.promise = -(state.slope + bend / 2.0)
 
     def _step(self, state: _State, used: float, end: str = "") -> Step:
         """Return the iterate."""
@@ -158,6 +190,17 @@ class Newton(Solver):
             rest=_rest(state, state.u),
             subgradient=None if rest is None else rest.residual(state.u, state.gradient),
         )
+
+
+def _next_damping(state: _State, value: float) -> float:
+    """Return the damping after a step to where the objective is `value`."""
+    # Where both drown in rounding the model is as good as it can be.
+    slack = ROUNDING * abs(state.value)
+    share = (state.value - value + slack) / (state.promise + slack) if state.promise > 0 else 1.0
+    if share < _POOR:
+        return max(_FIRST, state.damping * _MORE)
+    damping = state.damping * _LESS if share > _GOOD else state.damping
+    return damping if damping >= _LEAST else 0.0
 
 
 def _rest(state: _State, u: Floats) -> float:

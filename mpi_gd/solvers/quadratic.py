@@ -30,15 +30,17 @@ def least_squares_step(hessian: Floats, gradient: Floats, n_outputs: int) -> Flo
     column: a multiple of that direction's projector is added to H, which leaves the solution as it
     is, for the gradient has no part in it, and makes H regular.
     """
-    scale = np.sqrt(np.maximum(np.diag(hessian), 0.0))
-    scale[scale == 0] = 1.0
-    matrix = hessian / np.outer(scale, scale)
-    if n_outputs > 1:
-        matrix = _without_null_directions(hessian, scale, n_outputs)
-    # A row of zeros, of a parameter that is held, is to give a step of 0.
-    places = np.arange(len(gradient))
-    empty = np.diag(matrix) == 0
-    matrix[places[empty], places[empty]] = 1.0
+    whole = hessian if n_outputs == 1 else _without_null_directions(hessian, n_outputs)
+    lengths = np.diag(whole)
+    seen = lengths > 0
+    if not seen.all():
+        # Parameters that are held, or that no row depends on any more, stay where they are.
+        step = np.zeros_like(gradient)
+        if seen.any():
+            step[seen] = least_squares_step(whole[np.ix_(seen, seen)], gradient[seen], 1)
+        return step
+    scale = np.sqrt(lengths)
+    matrix = whole / np.outer(scale, scale)
     right = -gradient / scale
     try:
         factor = np.linalg.cholesky(matrix)
@@ -54,15 +56,15 @@ def least_squares_step(hessian: Floats, gradient: Floats, n_outputs: int) -> Flo
     return np.asarray((vectors[:, kept] / values[kept]) @ (vectors[:, kept].T @ right) / scale)
 
 
-def _without_null_directions(hessian: Floats, scale: Floats, n_outputs: int) -> Floats:
-    """Return the scaled Hessian plus the projector on what all outputs have in common."""
+def _without_null_directions(hessian: Floats, n_outputs: int) -> Floats:
+    """Return the Hessian plus a multiple of the projector on what all outputs have in common."""
     n = len(hessian) // n_outputs
     size = np.diag(hessian).reshape(n, n_outputs).mean(axis=1)
     whole = hessian.copy()
     blocks = whole.reshape(n, n_outputs, n, n_outputs)
     for j in range(n):
         blocks[j, :, j, :] += size[j] / n_outputs
-    return np.asarray(whole / np.outer(scale, scale))
+    return whole
 
 
 def minimize_model(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) -> Floats:
