@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ class Ending(Enum):
     CONVERGED = "converged"
     SOLVER = "done"
     MAX_ITER = "not converged: max_iter reached before tol"
+    PERFECT = "not converged: the features tell the labels apart without a mistake"
     STOPPED = "stopped"
 
 
@@ -121,13 +123,14 @@ def train(
     on_step: Callable[[Record], None],
     on_save: Callable[[], None],
     save_every: int = 0,
+    floor: float = -math.inf,
 ) -> Outcome:
     """Drive `solver` along `course` until an ending; collective.
 
     `on_step` gets each iteration's record; `on_save` is called where the ranks have voted to save,
     every `save_every` iterations, and at an ending from which the training may be taken up. All
-    decisions are made from what was reduced, so all ranks make the same. Whatever is raised,
-    `course` is whole.
+    decisions are made from what was reduced, so all ranks make the same. An objective below `floor`
+    is the way to an optimum that is infinitely far. Whatever is raised, `course` is whole.
     """
     spent, state = _Spent(), course.state
     while True:
@@ -139,7 +142,7 @@ def train(
         if step is not None:
             record = spent.record(step, state.iteration, course.questions)
             on_step(record)
-            ending = _ending(step, record, tol, max_iter)
+            ending = _ending(step, record, tol, max_iter, floor)
             if ending is not None:
                 if ending is Ending.MAX_ITER:
                     on_save()
@@ -152,8 +155,10 @@ def train(
             on_save()
 
 
-def _ending(step: Step, record: Record, tol: float, max_iter: int) -> Ending | None:
+def _ending(step: Step, record: Record, tol: float, max_iter: int, floor: float) -> Ending | None:
     """Return why this iterate is the last, or None."""
+    if record.objective < floor:
+        return Ending.PERFECT
     if record.criterion <= tol and not step.is_smoothed:
         return Ending.CONVERGED
     if step.end:

@@ -21,6 +21,7 @@ from mpi_gd.commands.jobs import with_paths
 from mpi_gd.commands.load import Loaded, load
 from mpi_gd.commands.response import read_response
 from mpi_gd.commands.score import format_scores, score
+from mpi_gd.commands.separation import separation
 from mpi_gd.commands.setup import Setup
 from mpi_gd.config import CheckpointSpec, Job, dump_job
 from mpi_gd.errors import FileError
@@ -31,9 +32,6 @@ from mpi_gd.status import write_status
 from mpi_gd.trainer import Ending, Outcome, Record
 
 __all__ = ["check_test_data", "finish"]
-
-# A mean loss of a classifier below this is no optimum, but the way to one that is infinitely far.
-_PERFECT = 1e-9
 
 
 def finish(
@@ -60,11 +58,9 @@ def finish(
         f"{_counted(record.iteration, 'iteration')}, {_counted(record.questions, 'gradient')}, "
         f"{seconds:.3g} s"
     )
-    if model.classes and record.objective < _PERFECT:
-        report.say(
-            "The features tell the labels apart without a mistake: the coefficients have no finite "
-            'optimum, and grow with each iteration; set penalty.kind = "l2"'
-        )
+    warning = separation(world, setup, outcome)
+    if warning:
+        report.say(warning)
     inference, table = summarize(world, setup, outcome)
     if table:
         report.say(table)
@@ -80,6 +76,7 @@ def finish(
         "seconds": seconds,
         "scores": {rows: values.as_json() for rows, values in scores.items()},
         **({"inference": inference} if inference else {}),
+        **({"warning": warning} if warning else {}),
         "version": __version__,
     }
     if world.is_root:

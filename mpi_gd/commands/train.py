@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mpi_gd.commands.jobs import read_shared_job, resolved
 from mpi_gd.commands.kept import Kept
 from mpi_gd.commands.results import check_test_data, finish
 from mpi_gd.commands.saving import Saver, find_saved
+from mpi_gd.commands.separation import may_diverge
 from mpi_gd.commands.setup import Setup, set_up
 from mpi_gd.config import Job
 from mpi_gd.errors import JobError, MpiGdError, RankLost
@@ -28,6 +30,8 @@ __all__ = ["run"]
 _EMBEDDED_JOB = Path(__file__).parents[1] / "embedded" / "flights.toml"
 # EX_TEMPFAIL of sysexits.h: not finished, run it again.
 _EXIT_STOPPED = 75
+# A mean loss of a classifier below this is no optimum, but the way to one that is infinitely far.
+_PERFECT = 1e-9
 
 
 def run(world: World, options: TrainOptions) -> int:
@@ -227,6 +231,7 @@ def _train(
             on_step=account.step,
             on_save=saver.save,
             save_every=job.checkpoint.every_iterations,
+            floor=_PERFECT if may_diverge(setup) else -math.inf,
         )
         if outcome.ending is Ending.STOPPED:
             _stop(world, folder, saver, account, kept)

@@ -1,5 +1,6 @@
 """Standard errors, tests, intervals and measures of a fit, as R and statsmodels report them."""
 
+from mpi_gd.inference.separation import find_separation
 from mpi_gd.inference.summary import Fit, Inference, infer
 from mpi_gd.inference.table import (
     Coefficient,
@@ -16,6 +17,7 @@ __all__ = [
     "as_json",
     "as_text",
     "coefficients",
+    "find_separation",
     "infer",
     "require_student",
 ]

@@ -9,6 +9,7 @@ from mpi_gd.solvers.lbfgs import Lbfgs
 from mpi_gd.solvers.least_squares import LeastSquares
 from mpi_gd.solvers.nesterov import Nesterov
 from mpi_gd.solvers.newton import Newton
+from mpi_gd.solvers.quadratic import least_squares_step
 from mpi_gd.solvers.sgd import Sgd
 from mpi_gd.solvers.solver import (
     Answer,
@@ -41,6 +42,7 @@ __all__ = [
     "Solver",
     "State",
     "Step",
+    "least_squares_step",
 ]
 
 SOLVERS: dict[str, type[Solver]] = {

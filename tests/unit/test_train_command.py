@@ -130,6 +130,21 @@ def test_labels_that_are_told_apart_have_no_optimum(capsys: pytest.CaptureFixtur
     np.save("y.npy", (np.load("x.npy")[:, 0] > 0) * 1.0)
     assert run(job(penalty="none"), "stop.max_iter=3000") == 0
     assert "no finite optimum" in capsys.readouterr().out
+    summary = json.loads(Path("run/summary.json").read_text())
+    assert not summary["converged"] and summary["iteration"] < 100
+
+
+def test_a_column_that_tells_some_labels_apart_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    x, y = np.load("x.npy"), np.load("y.npy")
+    x[:, 2] = np.arange(len(x)) < 20
+    y[:20] = 1.0
+    np.save("x.npy", x)
+    np.save("y.npy", y)
+    assert run(job(penalty="none")) == 0
+    assert "the coefficients of 'x2' have no finite optimum" in capsys.readouterr().out
+    assert "'x2'" in json.loads(Path("run/summary.json").read_text())["warning"]
+    assert run(job(), out="held") == 0
+    assert "no finite optimum" not in capsys.readouterr().out
 
 
 def test_a_share_that_holds_no_row_out_is_refused() -> None:

@@ -75,6 +75,12 @@ def test_the_first_iterate_below_tol_is_the_last() -> None:
     assert records[-1].criterion > 0.8e-3
 
 
+def test_below_the_floor_there_is_no_optimum() -> None:
+    outcome, records, saved, _ = drive(SLOW, floor=1e-3)
+    assert outcome.ending is Ending.PERFECT and not saved
+    assert records[-1].objective < 1e-3 <= records[-2].objective
+
+
 def test_a_start_at_the_optimum_is_the_end() -> None:
     outcome, records, _, bowl = drive(SLOW, tol=10.0)
     assert outcome.ending is Ending.CONVERGED and bowl.n_asked == len(records) == 1
