@@ -13,7 +13,16 @@ from mpi_gd.data.grid import RowGrid
 from mpi_gd.inference import Fit
 from mpi_gd.losses import Loss
 from mpi_gd.matrix import Csr, Dense, Matrix
-from mpi_gd.objective import Objective, Rank, Rows, find_rank, find_scaling, find_spread, find_start
+from mpi_gd.objective import (
+    Objective,
+    Rank,
+    Rows,
+    bind_penalty,
+    find_rank,
+    find_scaling,
+    find_spread,
+    find_start,
+)
 from mpi_gd.penalties import Penalty
 from mpi_gd.solvers import Auto, Solver
 from mpi_gd.trainer import N_VOTES, Ballot, Course, Outcome, Record, train
@@ -76,7 +85,7 @@ def fit(
         None if offset is None else offset[own],
     )
     names, k = tuple(f"x{j}" for j in range(d)), loss.n_outputs(n_classes)
-    scaling = find_scaling(
+    found = find_scaling(
         world,
         rows,
         names,
@@ -88,7 +97,7 @@ def fit(
         ties=penalty.ties(names),
         n_outputs=k,
     )
-    bound = penalty.bind(names, scaling.penalty_scale, k)
+    scaling, bound = bind_penalty(penalty, loss, found, names, precondition)
     free = np.ones((d + 1, k), dtype=bool)
     rank = None
     if bound.is_smooth and not (bound.hessian_diagonal() > 0).all():

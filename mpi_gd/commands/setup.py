@@ -25,6 +25,7 @@ from mpi_gd.objective import (
     Rank,
     Rows,
     Scaling,
+    bind_penalty,
     find_rank,
     find_scaling,
     find_spread,
@@ -128,7 +129,7 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
     columns = data.source.columns
     with world.phase("matching the penalty with the columns"):
         ties = _named("penalty", lambda: job.penalty.ties(columns))
-    scaling = find_scaling(
+    found = find_scaling(
         world,
         rows,
         columns,
@@ -141,8 +142,9 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         n_outputs=n_outputs,
     )
     with world.phase("matching the penalty with the columns"):
-        penalty = _named(
-            "penalty", lambda: job.penalty.bind(columns, scaling.penalty_scale, n_outputs)
+        scaling, penalty = _named(
+            "penalty",
+            lambda: bind_penalty(job.penalty, job.loss, found, columns, job.precondition),
         )
     rank = _rank(world, job, rows, y, scaling, penalty, columns)
     free = np.ones((len(columns) + 1, n_outputs), dtype=bool)

@@ -9,6 +9,7 @@ stay in the cache.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -51,6 +52,11 @@ class Loss(ABC):
     @abstractmethod
     def curvature(self) -> float:
         """An upper bound of the second derivative in z (of its eigenvalues); inf without one."""
+
+    @property
+    def usual_curvature(self) -> float:
+        """Return the second derivative's scale: its bound, or 1 where it has none."""
+        return self.curvature if math.isfinite(self.curvature) else 1.0
 
     def n_outputs(self, n_classes: int) -> int:
         """Return K, the linear predictors of a row."""

@@ -1,5 +1,6 @@
 """The objective: a solver's questions answered from rows, loss, penalty and communicator."""
 
+from mpi_gd.objective.binding import bind_penalty
 from mpi_gd.objective.objective import Objective, Reply
 from mpi_gd.objective.rank import MOST_COLUMNS, Rank, find_rank
 from mpi_gd.objective.rows import Rows
@@ -13,6 +14,7 @@ __all__ = [
     "Reply",
     "Rows",
     "Scaling",
+    "bind_penalty",
     "find_rank",
     "find_scaling",
     "find_spread",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 import zlib
 from collections.abc import Iterator
@@ -100,10 +99,10 @@ class Objective:
         # The trace of X'X / n bounds its eigenvalues; the intercept's column of ones adds 1.
         squares = np.append(scaling.mean_squares, 1.0)
         curvature = self._loss.curvature
-        usual = curvature if math.isfinite(curvature) else 1.0
+        bends = np.append(penalty.hessian_diagonal(), np.zeros(scaling.n_outputs))
         return Problem(
             n_params=self.n_params,
-            mean_curvature=usual * float(squares.mean()),
+            mean_curvature=self._loss.usual_curvature * float(squares.mean()) + float(bends.mean()),
             max_curvature=curvature * float(squares.sum()) + penalty.curvature(),
             n_batches=lambda size: BatchPlan(self._rows.grid, size).n_batches,
             rest=None if penalty.is_smooth else _Rest(penalty, scaling.n_outputs),

@@ -8,13 +8,15 @@ and the gradient goes back by g_u = (g_w - m g_b) / s, the Hessian likewise. Wit
 and u_b are (K,). The objective is the same function; only the way to its minimum is shorter. The
 penalty is on w unless the job asks for standardized columns: then it is on u. Without an intercept
 there is nothing that could take up the means: they are 0 then, unless the columns are to be
-standardized.
+standardized. Where an L2 penalty bends the objective along a coordinate, s_j is larger by so much
+that the bend is again that of the loss: of a column that is seldom other than 0 it would be the
+larger by far.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +54,20 @@ class Scaling:
     mean_squares: Floats
     """The mean of the squares of each column in the solver's coordinates: 1, or 0 if constant."""
     n_outputs: int = 1
+
+    def with_ridge(self, diagonal: Floats, curvature: float) -> Scaling:
+        """Return the coordinates in which loss and L2 penalty bend together as the loss did alone.
+
+        `diagonal` (d,) is the penalty's Hessian in these coordinates, `curvature` the loss's l''.
+        """
+        squares = self.mean_squares + diagonal / curvature
+        factor = np.where(diagonal > 0, np.sqrt(squares), 1.0)
+        return replace(
+            self,
+            deviation=self.deviation * factor,
+            penalty_scale=self.penalty_scale / factor,
+            mean_squares=self.mean_squares / np.square(factor),
+        )
 
     def to_kernel(self, u: Floats) -> tuple[Floats, float | Floats]:
         """Return w (n_features,) and b for the kernel, whose X may be shifted; or (d, K), (K,)."""
