@@ -18,6 +18,8 @@ __all__ = ["least_squares_step", "minimize_model"]
 _FLAT = 1e-13
 _MOST_SWEEPS = 1000
 _MOST_INNER = 20
+# What is left of the slope after a step, as a share of it, where the step cannot see all of it.
+_UNSEEN = 1e-6
 # Sweeps end when no coordinate moves by more than this share of the largest.
 _ENOUGH = 1e-13
 _MOST_BLOCK_STEPS = 50
@@ -105,17 +107,15 @@ def _by_coordinates(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) ->
     everything = np.flatnonzero(diagonal > 0)
     for _ in range(_MOST_SWEEPS):
         moved = sweep(everything)
-        # Those at 0 or at a bound seldom move: the others are swept until they stay what they are.
-        support = _support(v, lower, upper, diagonal)
         for _ in range(_MOST_INNER):
-            before = support
-            sweep(np.flatnonzero(support))
             support = _support(v, lower, upper, diagonal)
-            if bool((support == before).all()):
+            if not support.any():
                 break
-        better = _on_support(hessian, gradient, u, v, support, rest)
-        if better is not None:
-            v[:] = better
+            slope[:] = gradient + hessian @ (v - u)
+            found, is_whole = _on_support(hessian, slope, v, np.flatnonzero(support), rest)
+            v[:] = found
+            if is_whole:
+                break
         slope[:] = gradient + hessian @ (v - u)
         if moved <= _ENOUGH * float(np.abs(v).max(initial=0.0)) or _is_optimal(
             slope, v, l1, lower, upper, gradient, diagonal
@@ -130,25 +130,45 @@ def _support(v: Floats, lower: Floats, upper: Floats, diagonal: Floats) -> NDArr
 
 
 def _on_support(
-    hessian: Floats,
-    gradient: Floats,
-    u: Floats,
-    v: Floats,
-    support: NDArray[np.bool_],
-    rest: Rest,
-) -> Floats | None:
-    """Return the minimum with the coordinates off the support as they are; None if a sign turns."""
-    if rest.l1 is None or rest.lower is None or rest.upper is None or not support.any():
-        return None
-    sign = np.sign(v[support])
-    slope = gradient + hessian @ (v - u)
-    part = hessian[np.ix_(support, support)]
-    move = least_squares_step(part, slope[support] + rest.l1[support] * sign, 1)
+    hessian: Floats, slope: Floats, v: Floats, places: NDArray[np.int64], rest: Rest
+) -> tuple[Floats, bool]:
+    """Move the coordinates at `places` towards where the model is least with signs as they are.
+
+    The way ends at the kink or bound where the model is lowest, and coordinates that reach one
+    there stay at it (Lee, Battle, Raina and Ng, "Efficient Sparse Coding Algorithms", NIPS 2006,
+    section 3). Return the point, and whether it is the whole way.
+    """
+    if rest.l1 is None or rest.lower is None or rest.upper is None:
+        raise ValueError("the active set needs the rest's weights and bounds")
+    l1, start = rest.l1[places], v[places]
+    part = hessian[np.ix_(places, places)]
+    signed = slope[places] + l1 * np.sign(start)
+    move = least_squares_step(part, signed, 1)
+    left = -signed - part @ move
+    is_flat = bool(np.abs(left).max() > _UNSEEN * np.abs(signed).max())
+    if is_flat:
+        # What the model's curvature does not see falls in a straight line to a kink.
+        move = left
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kinks = np.where(l1 > 0, -start / move, np.inf)
+        ends = np.where(move > 0, rest.upper[places] - start, rest.lower[places] - start) / move
+    ends = np.where(move == 0, np.inf, ends)
+    longest = float(min(ends.min(), np.inf if is_flat else 1.0))
+    steps = np.append(kinks[(kinks > 0) & (kinks < longest)], longest)
+    steps = steps[np.isfinite(steps)]
+    if not steps.size:
+        return v, True
+    bend = float(np.dot(move, part @ move)) / 2.0
+    heights = steps * float(np.dot(slope[places], move)) + np.square(steps) * bend
+    heights += np.abs(start + steps[:, None] * move) @ l1
+    step = steps[int(heights.argmin())]
+    if not float(heights.min()) <= float(np.abs(start) @ l1):
+        return v, True
     found = v.copy()
-    found[support] += move
-    inside = bool((found >= rest.lower).all() and (found <= rest.upper).all())
-    same = bool(((np.sign(found[support]) == sign) | (rest.l1[support] == 0)).all())
-    return found if inside and same else None
+    found[places] = start + step * move
+    found[places[kinks == step]] = 0.0
+    found = np.clip(found, rest.lower, rest.upper)
+    return found, bool(step == 1.0 and not is_flat)
 
 
 def _is_optimal(
