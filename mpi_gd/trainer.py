@@ -159,11 +159,12 @@ def _ending(step: Step, record: Record, tol: float, max_iter: int, floor: float)
     """Return why this iterate is the last, or None."""
     if record.objective < floor:
         return Ending.PERFECT
-    if record.criterion <= tol and not step.is_smoothed:
+    is_last = record.iteration >= max_iter
+    if record.criterion <= tol and not step.is_smoothed and (is_last or not step.is_sharpening):
         return Ending.CONVERGED
     if step.end:
         return Ending.CONVERGED if step.is_optimal else Ending.SOLVER
-    return Ending.MAX_ITER if record.iteration >= max_iter else None
+    return Ending.MAX_ITER if is_last else None
 
 
 class _Spent:

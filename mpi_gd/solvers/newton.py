@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,10 +23,10 @@ from mpi_gd.solvers.solver import (
 
 __all__ = ["Newton"]
 
-_MOST_TRIALS = 40
+_MOST_TRIALS = 12
 # Damping: the first, the one below which there is none, and how it changes after a step that falls
-# short of what the model promises, or keeps it.
-_FIRST, _LEAST = 1e-3, 1e-8
+# short of what the model promises, or keeps it; trial after trial it grows faster.
+_FIRST, _LEAST = 1e-2, 1e-8
 _MORE, _LESS = 10.0, 0.1
 _POOR, _GOOD = 0.25, 0.75
 # Steps that lower the objective by less than rounding: after so many there is nothing to gain.
@@ -35,6 +35,10 @@ _IDLE = "no step lowers the objective any more"
 # A decrease that the model promises, relative to the objective, which float64 can hardly show.
 _PRECISION = 1e-15
 _GAIN = 0.5
+# The promises of two steps are so far apart where convergence is quadratic, until the second is
+# below so little of the objective that no digit is left to win.
+_QUADRATIC = 1e-3
+_EXACT = 1e-22
 
 
 @dataclass
@@ -125,7 +129,7 @@ class Newton(Solver):
         if is_start or (is_finite and self._falls(state, answer, value)):
             return self._accept(state, answer, u, value)
         state.n_trials += 1
-        state.damping = max(_FIRST, state.damping * _MORE)
+        state.damping = max(_FIRST, state.damping * _MORE**state.n_trials)
         if state.n_trials < _MOST_TRIALS:
             self._aim(state)
             return None
@@ -144,6 +148,7 @@ class Newton(Solver):
         if answer.hessian is None:
             raise ValueError("Newton's method has asked for a Hessian")
         is_start = state.iteration < 0
+        before = state.promise
         if not is_start:
             state.damping = _next_damping(state, value)
         state.u, state.value, state.smooth = u, value, answer.value
@@ -155,8 +160,9 @@ class Newton(Solver):
         state.iteration += 1
         state.n_trials = 0
         self._aim(state)
+        is_sharpening = _EXACT * abs(value) < state.promise < _QUADRATIC * before
         is_idle = not state.promise > _PRECISION * abs(value)
-        step = self._step(state, 0.0 if is_start else 1.0)
+        step = replace(self._step(state, 0.0 if is_start else 1.0), is_sharpening=is_sharpening)
         # What the objective does not show any more, the gradient may.
         has_gained = step.norm < _GAIN * state.least_norm
         state.n_idle = 0 if has_gained or not is_idle else state.n_idle + 1

@@ -155,6 +155,9 @@ class Step:
     """(n_params,): the smallest subgradient of the whole objective, where there is a rest."""
     is_smoothed: bool = False
     """Whether the answer is about an objective that is smoother than what is to be minimized."""
+    is_sharpening: bool = False
+    """Whether the next iterate will have many more digits right, so that it is worth a question
+    even if this one is good enough."""
 
     @property
     def value(self) -> float:
