@@ -41,8 +41,6 @@ def _kind(setup: Setup) -> str:
         reason = "the loss has kinks"
     elif kind in ("auto", "fisher") and not isinstance(loss, Likelihood):
         reason = 'the loss is no likelihood; use "hc1"'
-    elif kind not in ("auto", "fisher") and setup.scaling.n_outputs > 1:
-        reason = 'it is made for one output; use "fisher"'
     elif kind == "cluster" and setup.clusters is None:
         reason = "name the column of the clusters: data.cluster"
     elif n_params > _MOST_PARAMS:

@@ -98,7 +98,7 @@ def infer(world: World, fit: Fit, kind: str) -> Inference:
         factor = n_clusters / max(1, n_clusters - 1) * (n - 1) / max(1, n - n_params)
         covariance = bread @ meat @ bread * factor
     else:
-        meat = fit.objective.gram(fit.u, _squares_of(loss))
+        meat = _outer_products(fit)
         covariance = bread @ meat @ bread
         if kind == "hc1":
             covariance *= n / max(1, n - n_params)
@@ -122,15 +122,33 @@ def _weighted(h: Floats, weight: NDArray[Any] | None) -> Floats:
     return h if weight is None else (h.T * weight).T
 
 
-def _squares_of(loss: Loss) -> Any:
-    """Return what weighs the rows in the middle of White's sandwich: the squared derivative."""
+def _outer_products(fit: Fit) -> Floats:
+    """Return the sum of s s' over all rows, s their loss's gradient (n_params,); collective.
+
+    The middle of White's sandwich. Of K outputs r_j r_k is ((r_j + r_k)^2 - r_j^2 - r_k^2) / 2, for
+    Gram matrices have weights of one sign.
+    """
 
     def squares(z: Floats, target: Floats, weight: NDArray[Any] | None) -> Floats:
         r = z.copy()
-        loss.sum_and_derivative(r, target, weight)
-        return np.square(r)
+        fit.loss.sum_and_derivative(r, target, weight)
+        if r.ndim == 1:
+            return np.square(r)
+        sums = -np.square(r[:, :, None] + r[:, None, :])
+        outputs = np.arange(r.shape[1])
+        sums[:, outputs, outputs] = np.square(r)
+        return sums
 
-    return squares
+    k = fit.scaling.n_outputs
+    found = fit.objective.gram(fit.u, squares)
+    if k == 1:
+        return found
+    blocks = found.reshape(-1, k, len(found) // k, k)
+    own = np.stack([blocks[:, j, :, j] for j in range(k)])
+    for i in range(k):
+        for j in range(k):
+            blocks[:, i, :, j] = own[i] if i == j else -(blocks[:, i, :, j] + own[i] + own[j]) / 2.0
+    return found
 
 
 def _inverse(matrix: Floats, free: NDArray[np.bool_]) -> Floats:

@@ -104,7 +104,7 @@ class Kernel:
     def residuals(
         self, w: Floats, b: float | Floats, loss: Loss
     ) -> Iterator[tuple[int, Floats, Floats]]:
-        """Yield a block's first local row, its X (n, d) and its weighted dloss/dz (n,)."""
+        """Yield a block's first local row, its X (n, d) and its weighted dloss/dz."""
         for start, stop in self._tiles:
             for first, last in self._rows.blocks(start, stop):
                 block = self._reader.block(first, last)

@@ -177,7 +177,7 @@ class Objective:
     def scores(self, u: Floats) -> Iterator[tuple[int, Floats]]:
         """Yield the weighted gradient of each local row's loss at u, block by block.
 
-        Each is the first local row and (n, n_params), of one output, in the solver's coordinates.
+        Each is the first local row and (n, n_params), in the solver's coordinates.
         """
         w, b = self._scaling.to_kernel(u)
         for first, dense, r in self._kernel.residuals(w, b, self._loss):

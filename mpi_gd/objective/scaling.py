@@ -108,13 +108,15 @@ class Scaling:
         return hessian.reshape(n_params, n_params)
 
     def scores(self, x: Floats, r: Floats) -> Floats:
-        """Return r_i times each row in the solver's coordinates, (n, d + 1), of the kernel's X."""
-        scores = np.empty((len(x), x.shape[1] + 1))
-        np.subtract(x, 0.0 if self.is_shifted else self.mean, out=scores[:, :-1])
-        scores[:, :-1] /= self.deviation
-        scores[:, -1] = 1.0
-        scores *= r[:, None]
-        return scores
+        """Return each row in the solver's coordinates times its r, (n, n_params).
+
+        `x` (n, d) is the kernel's; `r` is (n,) or (n, K).
+        """
+        rows = np.empty((len(x), x.shape[1] + 1))
+        np.subtract(x, 0.0 if self.is_shifted else self.mean, out=rows[:, :-1])
+        rows[:, :-1] /= self.deviation
+        rows[:, -1] = 1.0
+        return np.asarray(rows[:, :, None] * r.reshape(len(x), 1, -1)).reshape(len(x), -1)
 
     def _to_solver(self, block: Floats) -> None:
         """Change the coordinates of a symmetric (d + 1, d + 1), the intercept last."""
