@@ -32,7 +32,7 @@ from mpi_gd.objective import (
     find_start,
 )
 from mpi_gd.penalties import Bound
-from mpi_gd.solvers import SOLVERS, Problem, Solver
+from mpi_gd.solvers import SOLVERS, Auto, Problem, Solver
 from mpi_gd.trainer import N_VOTES
 
 __all__ = ["Setup", "set_up"]
@@ -89,6 +89,9 @@ class Setup:
     def remarks(self) -> list[str]:
         """Say what was decided for the user."""
         names, found = self.data.columns, []
+        if isinstance(self.job.solver, Auto):
+            solver, reason = self.job.solver.choose(self.objective.problem)
+            found.append(f"Solver: {kind_of(SOLVERS, solver)}, for {reason}.")
         for j, parts in self.rank.combinations.items() if self.rank else ():
             shown = ", ".join(repr(names[part]) for part in parts[:_SHOWN])
             more = f" and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else ""

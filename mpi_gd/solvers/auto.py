@@ -25,13 +25,21 @@ class Auto(Solver):
 
     def resolve(self, problem: Problem) -> Solver:
         """Return the choice."""
+        return self.choose(problem)[0]
+
+    def choose(self, problem: Problem) -> tuple[Solver, str]:
+        """Return the choice, and why."""
         if problem.is_ill_conditioned and problem.has_closed_form:
-            return LeastSquares()
+            return LeastSquares(), "the columns are nearly dependent"
         if problem.has_kinks:
-            return FiniteSmoothing()
+            return FiniteSmoothing(), "the loss has kinks"
         if problem.n_params <= _MOST_NEWTON and not Newton().lacks(problem):
-            return Newton()
-        return Lbfgs() if problem.rest is None else Fista()
+            return Newton(), f"there are only {problem.n_params} parameters"
+        if problem.rest is None:
+            return Lbfgs(), f"there are {problem.n_params:,} parameters"
+        if not problem.rest.is_convex:
+            return Fista(), "the penalty is not convex"
+        return Fista(), f"there are {problem.n_params:,} parameters and the penalty has kinks"
 
     def start(self, problem: Problem, u: Floats) -> State:
         """Refuse: it is another solver that works."""
