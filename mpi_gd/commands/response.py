@@ -9,6 +9,7 @@ from mpi_gd.comm import World
 from mpi_gd.commands.labels import encode_labels, require_finite
 from mpi_gd.commands.load import Loaded
 from mpi_gd.config import kind_of
+from mpi_gd.data.source import shown
 from mpi_gd.errors import DataError, JobError
 from mpi_gd.losses import LOSSES, Loss
 
@@ -74,7 +75,7 @@ def _shares(data: Loaded, successes: Floats) -> Floats:
     if not possible.all():
         row = int(np.argmin(possible))
         raise _refusal(
-            data, row, f"a whole number of successes from 0 to its {trials[row]:.17g} trials"
+            data, row, f"a whole number of successes from 0 to its {shown(trials[row])} trials"
         )
     return np.asarray(successes / trials)
 
@@ -83,5 +84,5 @@ def _refusal(data: Loaded, row: int, expected: str) -> DataError:
     """Return the error for a local row whose target is out of range."""
     return DataError(
         f"{data.source.locate_target(data.start + row)}: target {data.source.target_name!r}: got "
-        f"{data.y[row]:.17g}, expected {expected}; correct or remove the row, or use another loss"
+        f"{shown(data.y[row])}, expected {expected}; correct or remove the row, or use another loss"
     )

@@ -20,7 +20,7 @@ from mpi_gd.data.roles import ROLES, Purpose, find_invalid
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.errors import DataError
 
-__all__ = ["Block", "Features", "Source", "Target"]
+__all__ = ["Block", "Features", "Source", "Target", "shown"]
 
 # (rows, n_features): an array of float64 or float32, C-contiguous; or a matrix.Csr.
 Features = Any
@@ -115,7 +115,7 @@ class Source(ABC):
             if row is not None:
                 place, name = self.locate_extra(role, start + row), self.role_names[role]
                 raise DataError(
-                    f"{place}: {role} {name!r}: got {values[row]:.17g}, expected "
+                    f"{place}: {role} {name!r}: got {shown(values[row])}, expected "
                     f"{ROLES[role].expected}; correct it, or remove the row"
                 )
 
@@ -123,3 +123,8 @@ class Source(ABC):
         """Raise ValueError for rows that are not there: a mistake of the caller."""
         if not 0 <= start <= stop <= self.n_samples:
             raise ValueError(f"rows {start} to {stop} asked of a source of {self.n_samples} rows")
+
+
+def shown(number: Any) -> str:
+    """Return a number as people write it: all its digits, and no more."""
+    return repr(float(number)).removesuffix(".0")

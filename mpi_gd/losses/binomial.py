@@ -35,7 +35,9 @@ class Binomial(Rowwise, Likelihood):
     link: Literal["logit", "probit", "cloglog"] = "logit"
     """How the probability depends on z."""
 
-    expected = "a share from 0 to 1 (successes / trials; give the trials as weights)"
+    expected = (
+        "a share of successes from 0 to 1 (of counts: name the column of trials, data.trials)"
+    )
     dispersion = 1.0
 
     @property

