@@ -111,12 +111,16 @@ def require_columns(expected: tuple[str, ...], data: Loaded) -> None:
     Columns without names of their own are taken by their order.
     """
     found = data.columns
+    is_named = found != tuple(f"x{j}" for j in range(len(found)))
     if len(found) != len(expected):
+        missing = [repr(name) for name in expected if name not in set(found)] if is_named else []
+        lack = f"; the first that is not there is {missing[0]}" if missing else ""
+        n = "1 feature" if len(found) == 1 else f"{len(found)} features"
         raise DataError(
-            f"{data.source.locate(0)}: got {len(found)} features, expected {len(expected)} as in "
-            "training; give the same columns"
+            f"{data.source.locate(0)}: got {n}, expected {len(expected)} as in training{lack}; "
+            "give the same columns"
         )
-    if found == tuple(f"x{j}" for j in range(len(found))):
+    if not is_named:
         return
     for got, wanted in zip(found, expected, strict=True):
         if got != wanted:

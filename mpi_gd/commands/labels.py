@@ -84,8 +84,8 @@ def encode_labels(world: World, data: Loaded, labels: tuple[str, ...]) -> Floats
         if bad.size:
             raise DataError(
                 f"{data.source.locate_target(data.start + int(bad[0]))}: got the label "
-                f"{_text(data.y[bad[0]])!r}, expected {_listed(labels)}; remove the row or correct "
-                "its label"
+                f"{_text(data.y[bad[0]])!r}, which no row has that is trained on, expected "
+                f"{_listed(labels)}; remove the row or correct its label"
             )
     return places.astype(np.float64)
 
@@ -117,9 +117,11 @@ def _require_two(data: Loaded, labels: list[str], first: dict[str, int]) -> None
         labels[min(2, len(labels) - 1)],
     )
     shown = ", ".join(repr(label) for label in labels[:5]) + (", ..." if len(labels) > 5 else "")
+    is_many = len(labels) > 2 and (not is_number or all(map(_is_whole, labels)))
+    better = 'the loss "multinomial"' if is_many else "a loss for numbers"
     raise DataError(
         f"{data.source.locate_target(first[odd])}: got the label {odd!r} in target {name!r}, "
-        f"expected {_EXPECTED}; the labels are {shown}; correct them, or use a loss for numbers"
+        f"expected {_EXPECTED}; the labels are {shown}; correct them, or use {better}"
     )
 
 

@@ -74,10 +74,12 @@ def _lines(model: Model, z: NDArray[np.float64]) -> str:
     # The labels as they are in the file, text or number.
     chosen = z.argmax(axis=1) if z.ndim == 2 else (z > 0).astype(np.intp)
     labels = [_quoted(label) for label in model.classes]
-    values = model.loss.inverse_link(z).reshape(len(z), -1).tolist()
+    values = model.loss.inverse_link(z)
+    # A rank may have no rows, of which a -1 would make no shape.
+    columns = values if values.ndim == 2 else values[:, np.newaxis]
     return "".join(
         f"{labels[k]},{','.join(map(repr, row))}\n"
-        for k, row in zip(chosen.tolist(), values, strict=True)
+        for k, row in zip(chosen.tolist(), columns.tolist(), strict=True)
     )
 
 

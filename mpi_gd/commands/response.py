@@ -62,7 +62,8 @@ def _numbers(data: Loaded) -> Floats:
     if data.y.dtype.kind == "U":
         raise DataError(
             f"{data.source.locate_target(0)}: target {data.source.target_name!r}: got text, "
-            'expected numbers; use loss "logistic" for two labels, or name another target'
+            'expected numbers; use the loss "logistic" for two labels, "multinomial" for more, or '
+            "name another target"
         )
     require_finite(data)
     return np.asarray(data.y, dtype=np.float64)

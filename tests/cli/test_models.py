@@ -85,6 +85,14 @@ def test_three_labels_from_the_table_to_the_predictions(
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-14)
     accuracy = np.average(labels == COLOR, weights=WEIGHT)
     assert json.loads(scores[0])["accuracy"] == pytest.approx(accuracy, rel=1e-14)
+    few = (workplace.folder / "table.csv").read_text().splitlines()[:3]
+    # Neither the label nor the weight is needed, nor the order of the columns.
+    (workplace.folder / "few.csv").write_text(
+        "\n".join(",".join(reversed(line.split(",")[:3])) for line in few) + "\n"
+    )
+    done = program(4, "predict", "run4/model.npz", "few.csv", "--out", "f.csv")
+    assert done.rc == 0, done.text
+    assert (workplace.folder / "f.csv").read_text().splitlines() == [header, *lines[:2]]
     assert accuracy > 0.5
 
 
@@ -95,6 +103,11 @@ def test_decisions_without_probabilities_are_called_so(workplace: Any, program: 
     assert header == "prediction,decision value of 1"
     cells = np.array([line.split(",") for line in lines], dtype=float)
     np.testing.assert_array_equal(cells[:, 0], np.where(cells[:, 1] > 0, 1.0, -1.0))
+    # Ranks without rows have no part.
+    np.save(workplace.folder / "few.npy", workplace.x[:2])
+    done = program(3, "predict", "run/model.npz", "few.npy", "--out", "few.csv")
+    assert done.rc == 0, done.text
+    assert (workplace.folder / "few.csv").read_text().splitlines() == [header, *lines[:2]]
 
 
 @pytest.mark.parametrize("covariance", ["fisher", "cluster"])
