@@ -75,7 +75,7 @@ def test_columns_are_found_by_their_names(rows: np.ndarray) -> None:
 
 def test_a_column_that_is_missing_is_an_error(rows: np.ndarray) -> None:
     write("two.csv", ["a", "b"], [rows[:, 0], rows[:, 1]])
-    with pytest.raises(DataError, match="got 2 features, expected 3 .*not there is 'c'"):
+    with pytest.raises(DataError, match=r"got 2 features, expected 3 .*not there is 'c'"):
         predictions("named", "two.csv")
     write("odd.csv", ["a", "b", "d"], [*rows.T])
     with pytest.raises(DataError, match="'d' where the training had 'c'"):
