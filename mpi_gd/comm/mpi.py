@@ -26,6 +26,8 @@ _LONGEST_TURN = 1.0
 _ABORT_TAG = 911
 # After which a rank that leaves the printing to another aborts by itself.
 _ABORT_SECONDS = 5.0
+# What is printed goes through a pipe to the launcher, which an abort may end before it has read it.
+_FORWARDING_SECONDS = 0.5
 
 
 class MpiWorld(World):
@@ -125,15 +127,16 @@ def abort_on_uncaught(world: MpiWorld) -> None:
     """Let an exception that nothing caught be printed once, then end all ranks with status 1."""
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        pause = _ABORT_SECONDS
         if world.announce_abort():
+            pause = _FORWARDING_SECONDS
             text = "".join(traceback.format_exception(kind, error, trace))
             sys.stderr.write(
                 f"{text}mpi_gd: rank {world.rank}: a defect of mpi_gd; please report it\n"
             )
-        else:
-            time.sleep(_ABORT_SECONDS)
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(pause)
         world.abort()
 
     sys.excepthook = hook
