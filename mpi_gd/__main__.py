@@ -5,12 +5,13 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from mpi_gd import cli, launcher, pulse, signals
-from mpi_gd.errors import MpiGdError, RankLost
-from mpi_gd.options import LaunchOptions
+from mpi_gd.errors import LauncherError, MpiGdError, RankLost
+from mpi_gd.options import CollectOptions, LaunchOptions, SlurmOptions
 
 if TYPE_CHECKING:
     from mpi_gd.comm.mpi import MpiWorld
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # A rank that dies inside MPI_Init leaves the others waiting there.
 _START_SECONDS = 60.0
+# A launcher that sees one process fail may kill the one that is to say why.
+_LAST_WORD_SECONDS = 1.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,8 +32,8 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         print(parsed.text, file=sys.stderr if parsed.to_stderr else sys.stdout, flush=True)
         return parsed.code
-    if isinstance(parsed, LaunchOptions):
-        return _launch(parsed)
+    if isinstance(parsed, LaunchOptions | CollectOptions | SlurmOptions):
+        return _run_alone(parsed)
     _use_one_thread()
     if parsed.command == "train":
         signals.install()
@@ -38,6 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         faulthandler.dump_traceback_later(_START_SECONDS, exit=True)
     try:
         from mpi_gd.comm import mpi, ulfm
+    except LauncherError as error:
+        return _launched_wrongly(error)
     except (ImportError, RuntimeError) as error:
         print(
             f"mpi_gd: error: MPI cannot be loaded ({str(error).splitlines()[0]}); install one: "
@@ -54,12 +59,11 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def _launch(options: LaunchOptions) -> int:
-    """Run what starts the ranks, on none of them; return the program's exit code."""
-    from mpi_gd.commands import launch
-
+def _run_alone(options: LaunchOptions | CollectOptions | SlurmOptions) -> int:
+    """Run a command that needs no MPI, or starts the ranks itself; return the exit code."""
+    command = import_module(f"mpi_gd.commands.{options.command}")
     try:
-        return launch.run(options)
+        return int(command.run(options))
     except MpiGdError as error:
         print(f"mpi_gd: error: {error}", file=sys.stderr, flush=True)
         return error.exit_code
@@ -71,6 +75,8 @@ def _run(world: MpiWorld, options: Options) -> int:
     try:
         world.check_launcher()
         return int(command.run(world, options))
+    except LauncherError as error:
+        return _launched_wrongly(error)
     except MpiGdError as error:
         if world.is_root:
             print(f"mpi_gd: error: {error}", file=sys.stderr, flush=True)
@@ -82,6 +88,15 @@ def _run(world: MpiWorld, options: Options) -> int:
         if world.is_root:
             print(f"mpi_gd: error: lost {lost}; run it again", file=sys.stderr, flush=True)
         return 1
+
+
+def _launched_wrongly(error: LauncherError) -> int:
+    """Report an error once, though to itself each process may be the root; return the exit code."""
+    if launcher.is_first_process():
+        print(f"mpi_gd: error: {error}", file=sys.stderr, flush=True)
+    else:
+        time.sleep(_LAST_WORD_SECONDS)
+    return error.exit_code
 
 
 def _use_one_thread() -> None:

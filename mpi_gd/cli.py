@@ -11,10 +11,12 @@ from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 from mpi_gd import __version__
 from mpi_gd.options import (
     BenchOptions,
+    CollectOptions,
     EvaluateOptions,
     LaunchOptions,
     Options,
     PredictOptions,
+    SlurmOptions,
     TrainOptions,
 )
 
@@ -23,7 +25,15 @@ __all__ = ["ParsedExit", "parse"]
 _PROGRAM = "python -m mpi_gd"
 _COMMANDS: dict[str, type[Options]] = {
     options.command: options
-    for options in (TrainOptions, PredictOptions, EvaluateOptions, BenchOptions, LaunchOptions)
+    for options in (
+        TrainOptions,
+        PredictOptions,
+        EvaluateOptions,
+        BenchOptions,
+        LaunchOptions,
+        CollectOptions,
+        SlurmOptions,
+    )
 }
 _EXAMPLES = """\
   python -m mpi_gd                              a first training, on one rank

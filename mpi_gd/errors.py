@@ -13,6 +13,7 @@ __all__ = [
     "Diverged",
     "FileError",
     "JobError",
+    "LauncherError",
     "ModelError",
     "MpiGdError",
     "OutOfStep",
@@ -36,6 +37,10 @@ class MpiGdError(Exception):
 
 class JobError(MpiGdError, ValueError):
     """Report a mistake in a job file or on the command line."""
+
+
+class LauncherError(JobError):
+    """Report that the launcher and MPI do not fit: each process may believe it is alone."""
 
 
 class DataError(MpiGdError, ValueError):

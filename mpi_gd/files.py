@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def reserve(path: str | os.PathLike[str], size: int) -> Path:
     """
     path = Path(path)
     stem = os.fsdecode(os.fsencode(path.name)[:_STEM_BYTES])
-    temporary = path.parent / f".{stem}.{secrets.token_hex(6)}.tmp"
+    temporary = path.parent / f".{stem}.{os.urandom(6).hex()}.tmp"
     with _explained(path):
         if path.exists() and not path.is_file():
             kind = "a folder" if path.is_dir() else "not a regular file"

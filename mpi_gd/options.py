@@ -7,15 +7,18 @@ with an empty flag is given by position. `command` names the class's command and
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 __all__ = [
     "BenchOptions",
+    "CollectOptions",
     "EvaluateOptions",
     "LaunchOptions",
     "Options",
     "PredictOptions",
+    "SlurmOptions",
     "TrainOptions",
 ]
 
@@ -193,6 +196,7 @@ class LaunchOptions:
   python -m mpi_gd launch train JOB.toml
   python -m mpi_gd launch --ranks 8 --max-restarts 3 train JOB.toml --out runs/first
   python -m mpi_gd launch --mpirun "mpirun --hostfile hosts" --ranks 64 train JOB.toml
+  python -m mpi_gd launch --mpirun "srun --mpi=pmi2" --requeue train JOB.toml --out runs/first
 """
 
     words: tuple[str, ...] = field(
@@ -208,7 +212,8 @@ class LaunchOptions:
         metadata={
             "metavar": "N",
             "group": "how to run it",
-            "help": "ranks to start (default: as many as there are cores here)",
+            "help": "ranks to start (default: as many as the Slurm job has tasks, else as there "
+            "are cores here)",
         },
     )
     max_restarts: int = field(
@@ -217,7 +222,8 @@ class LaunchOptions:
             "flag": "--max-restarts",
             "metavar": "K",
             "group": "how to run it",
-            "help": "times to start a training again, with --resume, after a crash (default: 0)",
+            "help": "times to start a training again, with --resume, after a crash; with "
+            "--requeue: after crashes since the last new checkpoint (default: 0)",
         },
     )
     mpirun: str = field(
@@ -238,6 +244,15 @@ class LaunchOptions:
         },
     )
 
+    requeue: bool = field(
+        default=False,
+        metadata={
+            "group": "how to run it",
+            "help": "in a Slurm job's batch script: put the job back into the queue when the "
+            "training was stopped by USR1 or the time limit, or has crashed",
+        },
+    )
+
     def __post_init__(self) -> None:
         if self.ranks < 0:
             raise ValueError(f"--ranks must be 1 or more, got {self.ranks}")
@@ -247,4 +262,183 @@ class LaunchOptions:
             raise ValueError(f"--grace must be 0 seconds or more, got {self.grace}")
 
 
-Options = TrainOptions | PredictOptions | EvaluateOptions | BenchOptions | LaunchOptions
+@dataclass(frozen=True)
+class CollectOptions:
+    """Compare the results of several runs, the best first."""
+
+    command: ClassVar[str] = "collect"
+    examples: ClassVar[str] = """\
+  python -m mpi_gd collect runs/grid/*
+  python -m mpi_gd collect --by auc --out grid.csv runs/grid/*
+"""
+
+    folders: tuple[str, ...] = field(
+        metadata={
+            "flag": "",
+            "metavar": "FOLDER",
+            "group": "input",
+            "help": "folders of runs, after the options",
+        },
+    )
+    by: str = field(
+        default="",
+        metadata={
+            "metavar": "SCORE",
+            "group": "output",
+            "help": "the score to sort by (default: log_loss, deviance or rmse of the rows held "
+            "out, else the objective)",
+        },
+    )
+    out: str = field(
+        default="",
+        metadata={"metavar": "FILE", "group": "output", "help": "write the table as CSV, too"},
+    )
+
+
+@dataclass(frozen=True)
+class SlurmOptions:
+    """Write a Slurm batch script for a job, sized from its data; submit it if asked."""
+
+    command: ClassVar[str] = "slurm"
+    examples: ClassVar[str] = """\
+  python -m mpi_gd slurm JOB.toml --nodes 4 --time 2:00:00 --script job.sbatch
+  python -m mpi_gd slurm JOB.toml --nodes 4 --partition short --preemptible --submit
+"""
+
+    job: str = field(
+        metadata={
+            "flag": "",
+            "metavar": "JOB.toml",
+            "group": "the job",
+            "help": "the job file",
+        },
+    )
+    overrides: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "flag": "--set",
+            "metavar": "KEY=VALUE",
+            "group": "the job",
+            "help": "change a key of the job; may come several times",
+        },
+    )
+    out: str = field(
+        default="",
+        metadata={
+            "metavar": "FOLDER",
+            "group": "the job",
+            "help": "the run's folder (default: runs/NAME)",
+        },
+    )
+    nodes: int = field(
+        default=1,
+        metadata={
+            "metavar": "N",
+            "group": "the allocation",
+            "help": "nodes (default: 1)",
+        },
+    )
+    time: str = field(
+        default="1:00:00",
+        metadata={
+            "metavar": "H:MM:SS",
+            "group": "the allocation",
+            "help": "time limit, [DAYS-]H:MM:SS (default: 1:00:00)",
+        },
+    )
+    ranks_per_node: int = field(
+        default=0,
+        metadata={
+            "flag": "--ranks-per-node",
+            "metavar": "R",
+            "group": "the allocation",
+            "help": "ranks on each node (default: its cores by sinfo, else 8)",
+        },
+    )
+    threads: int = field(
+        default=1,
+        metadata={
+            "metavar": "T",
+            "group": "the allocation",
+            "help": "threads of each rank (default: 1)",
+        },
+    )
+    mem: str = field(
+        default="",
+        metadata={
+            "metavar": "SIZE",
+            "group": "the allocation",
+            "help": "memory of each node, as in 8G (default: by the data)",
+        },
+    )
+    partition: str = field(
+        default="",
+        metadata={
+            "metavar": "NAME",
+            "group": "the allocation",
+            "help": "the partition",
+        },
+    )
+    account: str = field(
+        default="",
+        metadata={
+            "metavar": "NAME",
+            "group": "the allocation",
+            "help": "the account",
+        },
+    )
+    preemptible: bool = field(
+        default=False,
+        metadata={
+            "group": "the allocation",
+            "help": "go on after preemption, time limits and crashes",
+        },
+    )
+    launcher: Literal["auto", "srun", "mpirun"] = field(
+        default="auto",
+        metadata={
+            "group": "the allocation",
+            "help": "what starts the ranks (default: auto: mpirun for Open MPI, else srun)",
+        },
+    )
+    script: str = field(
+        default="",
+        metadata={
+            "metavar": "FILE",
+            "group": "output",
+            "help": "write the script here (default: print it)",
+        },
+    )
+    submit: bool = field(
+        default=False,
+        metadata={
+            "group": "output",
+            "help": "give it to sbatch",
+        },
+    )
+
+    def __post_init__(self) -> None:
+        for name, least in (("nodes", 1), ("threads", 1), ("ranks_per_node", 0)):
+            if getattr(self, name) < least:
+                flag = name.replace("_", "-")
+                raise ValueError(f"--{flag} must be 1 or more, got {getattr(self, name)}")
+        # They stand in the script as they are.
+        for name, pattern, wanted in (
+            ("time", r"([0-9]+-)?[0-9]+:[0-5][0-9]:[0-5][0-9]", "H:MM:SS"),
+            ("mem", r"([0-9]+[KMGT]?)?", "a size as 8G"),
+            ("partition", r"[\w.,+-]*", "a name"),
+            ("account", r"[\w.,+-]*", "a name"),
+        ):
+            if not re.fullmatch(pattern, getattr(self, name), re.ASCII):
+                raise ValueError(f"--{name}: got {getattr(self, name)!r}, expected {wanted}")
+
+
+Options = (
+    TrainOptions
+    | PredictOptions
+    | EvaluateOptions
+    | BenchOptions
+    | LaunchOptions
+    | CollectOptions
+    | SlurmOptions
+)

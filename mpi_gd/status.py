@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from mpi_gd.allocation import find_allocation
 from mpi_gd.errors import FileError
 from mpi_gd.files import write_atomically
 
@@ -42,6 +43,7 @@ def write_status(
     `iteration` is the last one, `ranks` how many there are, `model` the path of what came out; as
     they stand here where they are not known.
     """
+    allocation = find_allocation()
     marker = {
         "state": state,
         "exit_code": exit_code,
@@ -52,7 +54,9 @@ def write_status(
         "folder": str(folder.resolve()) if folder else "",
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "slurm_job": slurm_job(),
+        "slurm_job": allocation.job if allocation else "",
+        "slurm_restarts": allocation.restarts if allocation else 0,
+        "slurm_nodes": allocation.nodes if allocation else 0,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     text = json.dumps(marker, indent=1)
@@ -64,14 +68,6 @@ def write_status(
         except FileError as error:
             with contextlib.suppress(OSError):
                 print(f"mpi_gd: warning: {error}", file=sys.stderr, flush=True)
-
-
-def slurm_job() -> str:
-    """Return the number of the Slurm job that this is part of; empty if of none.
-
-    A job keeps it when it is put back into the queue; each task of an array has its own.
-    """
-    return os.environ.get("SLURM_JOB_ID", "")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -10,12 +10,16 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from mpi4py import MPI
 from numpy.typing import NDArray
 
 from mpi_gd import launcher
+from mpi_gd.comm.start import library_version, remedy, start_mpi
 from mpi_gd.comm.world import World
-from mpi_gd.errors import JobError
+from mpi_gd.errors import LauncherError
+
+start_mpi()
+
+from mpi4py import MPI  # noqa: E402 - started before it is imported
 
 __all__ = ["MpiWorld", "abort_on_uncaught", "library_version"]
 
@@ -106,21 +110,15 @@ class MpiWorld(World):
         MPI.COMM_WORLD.Abort(1)
 
     def check_launcher(self) -> None:
-        """Raise JobError if the launcher started several processes that MPI does not connect."""
+        """Raise LauncherError if MPI does not connect all processes that the launcher started."""
+        if not launcher.lacks(self.size):
+            return
         started, variable = launcher.started_size()
-        if self.size == 1 and started > 1:
-            raise JobError(
-                f"the launcher started {started} processes ({variable}) but MPI connects only "
-                f"this one: the launcher and {library_version()} belong to different MPIs; "
-                "use the mpirun of the MPI that mpi4py was installed with"
-            )
-
-
-def library_version() -> str:
-    """Return the name and version of the MPI library, on one line."""
-    version = MPI.Get_library_version().strip("\0 \n")
-    lines = [line.split("\t")[-1].strip() for line in version.splitlines()]
-    return f"MPICH {lines[0]}" if version.startswith("MPICH") else lines[0].split(",")[0]
+        found = "only this one" if self.size == 1 else f"{self.size}"
+        raise LauncherError(
+            f"the launcher started {started} processes ({variable}) but MPI connects {found}: "
+            f"the launcher and {library_version()} do not know each other; {remedy()}"
+        )
 
 
 def abort_on_uncaught(world: MpiWorld) -> None:

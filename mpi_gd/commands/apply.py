@@ -14,6 +14,7 @@ from mpi_gd.commands.weights import offset_of
 from mpi_gd.config import change_data, parse_job, parse_override
 from mpi_gd.data import DataSpec, open_source
 from mpi_gd.data.arrays import aligned_empty
+from mpi_gd.data.names import default_names
 from mpi_gd.data.roles import NEEDED, Purpose, is_file
 from mpi_gd.errors import DataError, JobError
 from mpi_gd.matrix import Csr, Dense
@@ -111,7 +112,7 @@ def require_columns(expected: tuple[str, ...], data: Loaded) -> None:
     Columns without names of their own are taken by their order.
     """
     found = data.columns
-    is_named = found != tuple(f"x{j}" for j in range(len(found)))
+    is_named = found != default_names(len(found))
     if len(found) != len(expected):
         missing = [repr(name) for name in expected if name not in set(found)] if is_named else []
         lack = f"; the first that is not there is {missing[0]}" if missing else ""

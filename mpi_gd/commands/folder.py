@@ -13,11 +13,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from mpi_gd.allocation import find_allocation
 from mpi_gd.comm import World
 from mpi_gd.errors import FileError, JobError
 from mpi_gd.files import write_atomically
 from mpi_gd.options import TrainOptions
-from mpi_gd.status import STATUS_NAME, read_status, slurm_job
+from mpi_gd.status import STATUS_NAME, read_status
 
 __all__ = ["RunFolder", "choose_folder", "lock_folder"]
 
@@ -134,8 +135,10 @@ def _own(name: str, text: str) -> Path | None:
 
     The last one taken may be that of another Slurm job that trains under the same name.
     """
+    allocation = find_allocation()
+    number = allocation.job if allocation else ""
     for path in reversed(_taken(name)):
-        if read_status(path).get("slurm_job") == slurm_job():
+        if read_status(path).get("slurm_job") == number:
             job = path / "job.toml"
             if job.exists() and job.read_text(encoding="utf-8") == text:
                 lock_folder(path, _REQUEUED_LOCK_SECONDS)

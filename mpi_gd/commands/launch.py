@@ -1,6 +1,8 @@
-"""Run a command under mpirun: stopped with a checkpoint, started again after a crash.
+"""Run a command under mpirun or srun: stopped with a checkpoint, started again after a crash.
 
-It starts no MPI itself, so it is no command with a world: `run(options)`.
+In a Slurm job it can be put back into the queue instead, and goes on as soon as there are nodes: as
+the last command of a batch script, in its place (exec), so that the script's signals come here. It
+starts no MPI itself, so it is no command with a world: `run(options)`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mpi_gd.allocation import Allocation, find_allocation
 from mpi_gd.commands.mpirun import Launched, Requests, count_cores, mpirun_words
+from mpi_gd.commands.requeue import may_crash_again, put_back
 from mpi_gd.errors import JobError
 from mpi_gd.launcher import started_size
 from mpi_gd.options import LaunchOptions
@@ -47,13 +51,18 @@ def run(options: LaunchOptions) -> int:
     """
     if started_size()[0] > 1:
         raise JobError("launch starts the ranks by itself: run it without mpirun")
-    n_ranks = options.ranks or count_cores()
+    allocation = find_allocation()
+    if options.requeue and allocation is None:
+        raise JobError("--requeue is for the batch script of a Slurm job, and this is no such job")
+    n_ranks = options.ranks or (allocation.tasks if allocation else 0) or count_cores()
     start = mpirun_words(options, n_ranks)
     # All before the first rank is there: a signal that comes early is not lost.
     requests = Requests()
     words, n_restarts = options.words, 0
     while True:
         verdict = _launch(start, n_ranks, words, requests, options.grace)
+        if options.requeue and allocation:
+            return _requeued(verdict, allocation, requests, options.max_restarts)
         if not verdict.has_crashed or requests.count or n_restarts == options.max_restarts:
             return verdict.code
         n_restarts += 1
@@ -66,6 +75,32 @@ def run(options: LaunchOptions) -> int:
         _pause(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (n_restarts - 1)), requests)
         if requests.count:
             return _EXIT_STOPPED
+
+
+def _requeued(
+    verdict: Verdict, allocation: Allocation, requests: Requests, max_restarts: int
+) -> int:
+    """Put the job back unless it is done, fails for good or is to end; return the exit code."""
+    if verdict.code != _EXIT_STOPPED and not verdict.has_crashed:
+        return verdict.code
+    if verdict.has_crashed:
+        # What Slurm does to a whole job reaches the ranks first.
+        _pause(_FIRST_PAUSE, requests)
+        told = f"the training crashed (exit code {verdict.code})"
+        if not requests.are_final and not may_crash_again(verdict.folder, allocation, max_restarts):
+            _warn(f"{told}; it did so before, without a new checkpoint: giving up")
+            return verdict.code
+    else:
+        told = "the training has stopped, with its state saved"
+    if requests.are_final:
+        # Cancelled, or put back by Slurm itself.
+        _warn(f"{told}, as the job is to end")
+        return verdict.code
+    _warn(f"{told}; putting the job back into the queue (restart {allocation.restarts + 1})")
+    why = put_back(allocation, lambda: requests.are_final)
+    if why:
+        _warn(f"the job could not be put back: {why}")
+    return verdict.code
 
 
 def _launch(

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from mpi_gd.allocation import find_allocation, usable_cores
 from mpi_gd.errors import JobError
 from mpi_gd.options import LaunchOptions
 
@@ -28,7 +29,6 @@ _END_SECONDS = 2.0
 # After which ranks that cannot be seen, being on other hosts, are taken to have started.
 _START_SECONDS = 10.0
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
-_CPUS = Path("/sys/devices/system/cpu")
 
 
 class Requests:
@@ -37,13 +37,16 @@ class Requests:
     def __init__(self) -> None:
         """Note the stopping signals from now on."""
         self.count, self.began = 0, 0.0
+        self.are_final = False
+        """Whether there was one other than USR1: a user or Slurm itself wants the job's end."""
         for number in _STOPPING:
-            signal.signal(number, lambda *_: self.note())
+            signal.signal(number, lambda number, _: self.note(number))
 
-    def note(self) -> None:
+    def note(self, number: int) -> None:
         """Note one."""
         self.began = self.began or time.monotonic()
         self.count += 1
+        self.are_final = self.are_final or number != signal.SIGUSR1
 
     def are_over(self, grace: float) -> bool:
         """Whether to wait no longer: there was a second one, or the first was long ago."""
@@ -64,12 +67,13 @@ class Launched:
         allowed = dict.fromkeys(
             ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM") * (os.geteuid() == 0), "1"
         )
+        own = {_MARK: self._mark, "MPI_GD_STATUS": status, "MPI_GD_RANKS": str(n_ranks)}
         try:
             # In a session of its own, so that a terminal's ^C comes to the launcher alone.
             self._process = subprocess.Popen(
                 [*start, "-n", str(n_ranks), *self._program],
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **allowed, _MARK: self._mark, "MPI_GD_STATUS": status},
+                env={**os.environ, **allowed, **own},
                 start_new_session=True,
             )
         except OSError as error:
@@ -130,8 +134,9 @@ class Launched:
 def mpirun_words(options: LaunchOptions, n_ranks: int) -> list[str]:
     """Return the command that starts ranks, up to their number; raises JobError if there is none.
 
-    The user's is taken as it is. For Open MPI else: do not pin ranks, as another program may be
-    pinned to the same cores, and start more of them than there are cores if that is wished.
+    The user's is taken as it is. For Open MPI else, but in a Slurm job, whose cores are its own: do
+    not pin ranks, as another program may be pinned to the same cores, and start more of them than
+    there are cores if that is wished.
     """
     if options.mpirun:
         try:
@@ -147,7 +152,7 @@ def mpirun_words(options: LaunchOptions, n_ranks: int) -> list[str]:
             "there is no mpirun beside this Python or on PATH; load your cluster's MPI module, or "
             "pip install 'mpi-gd[mpich]', or give one by --mpirun"
         )
-    if mpi_kind(program) != "openmpi":
+    if mpi_kind(program) != "openmpi" or find_allocation():
         return [program]
     return [program, "--bind-to", "none"] + ["--oversubscribe"] * (n_ranks > count_cores())
 
@@ -173,14 +178,7 @@ def mpi_kind(program: str) -> str:
 
 def count_cores() -> int:
     """Return how many cores this process may use; the threads of a core are one, as for MPI."""
-    usable = os.sched_getaffinity(0)
-    cores = set()
-    for cpu in usable:
-        try:
-            cores.add((_CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list").read_text())
-        except OSError:
-            return len(usable)
-    return len(cores)
+    return len(usable_cores())
 
 
 def _marked(mark: str) -> list[int]:

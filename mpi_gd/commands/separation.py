@@ -6,6 +6,7 @@ import numpy as np
 
 from mpi_gd.comm import World
 from mpi_gd.commands.setup import Setup
+from mpi_gd.data.names import list_some
 from mpi_gd.inference import find_separation
 from mpi_gd.trainer import Ending, Outcome
 
@@ -13,7 +14,6 @@ __all__ = ["may_diverge", "separation"]
 
 # A Hessian of more parameters costs more than a warning is worth.
 _MOST_PARAMS = 1500
-_SHOWN = 8
 
 
 def may_diverge(setup: Setup) -> bool:
@@ -36,9 +36,8 @@ def separation(world: World, setup: Setup, outcome: Outcome) -> str:
     columns = find_separation(world, setup.objective, setup.rows, outcome.step.u, labels)
     if columns is None:
         return ""
-    names = [repr(setup.data.columns[j]) for j in columns[:_SHOWN].tolist()]
-    more = f" and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
+    names = [setup.data.columns[j] for j in columns.tolist()]
     return (
         "Some labels are told apart by features without a mistake: the coefficients of "
-        f"{', '.join(names)}{more} have {cure}"
+        f"{list_some(names)} have {cure}"
     )

@@ -18,6 +18,7 @@ from mpi_gd.commands.response import check_roles, read_response
 from mpi_gd.commands.weights import Part, find_part, offset_of, with_class_weight
 from mpi_gd.config import Job, kind_of
 from mpi_gd.data.holdout import held_out
+from mpi_gd.data.names import list_some
 from mpi_gd.errors import DataError, JobError
 from mpi_gd.objective import (
     MOST_COLUMNS,
@@ -93,9 +94,8 @@ class Setup:
             solver, reason = self.job.solver.choose(self.objective.problem)
             found.append(f"Solver: {kind_of(SOLVERS, solver)}, for {reason}.")
         for j, parts in self.rank.combinations.items() if self.rank else ():
-            shown = ", ".join(repr(names[part]) for part in parts[:_SHOWN])
-            more = f" and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else ""
-            what = f"is a combination of {shown}{more}" if parts else "is constant"
+            of = list_some([names[part] for part in parts])
+            what = f"is a combination of {of}" if parts else "is constant"
             found.append(f"Column {names[j]!r} {what}: its coefficient is held at 0.")
         return found
 

@@ -6,7 +6,7 @@ import math
 import time
 from pathlib import Path
 
-from mpi_gd import pulse, signals
+from mpi_gd import pulse
 from mpi_gd.checkpoint import Checkpoint, with_arrays
 from mpi_gd.comm import World
 from mpi_gd.commands.account import Account
@@ -18,6 +18,7 @@ from mpi_gd.commands.results import check_test_data, finish
 from mpi_gd.commands.saving import Saver, find_saved
 from mpi_gd.commands.separation import may_diverge
 from mpi_gd.commands.setup import Setup, set_up
+from mpi_gd.commands.surroundings import look_around, stop_requested
 from mpi_gd.config import Job
 from mpi_gd.errors import JobError, MpiGdError, RankLost
 from mpi_gd.options import TrainOptions
@@ -66,6 +67,7 @@ def _through_losses(world: World, options: TrainOptions, kept: Kept) -> int:
             if not kept.is_watched:
                 kept.is_watched = True
                 pulse.start(world)
+                look_around(world, options.progress)
             job = read_shared_job(world, path, options.overrides)
             if job.fault_tolerance == "continue":
                 _require_survival(world)
@@ -224,7 +226,7 @@ def _train(
             max_iter=job.stop.max_iter,
             ballot=Ballot(
                 world.is_root,
-                signals.stop_requested,
+                stop_requested(world, job.stop.before_time_limit),
                 limit and max(1e-9, limit - (time.monotonic() - kept.began)),
                 job.checkpoint.every_seconds,
             ),

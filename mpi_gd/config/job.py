@@ -36,8 +36,12 @@ class StopSpec:
     max_seconds: float = 0.0
     """Seconds after which to stop, with a checkpoint to resume from; 0: no limit."""
 
+    before_time_limit: float = 60.0
+    """Under Slurm: seconds before the time limit at which to stop, with a checkpoint; at most a
+    tenth of the time that is left at the start; 0: not for the limit."""
+
     def __post_init__(self) -> None:
-        _require_not_negative(self, "max_iter", "tol", "max_seconds")
+        _require_not_negative(self, "max_iter", "tol", "max_seconds", "before_time_limit")
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,17 @@ from collections.abc import Mapping, Sequence
 
 from mpi_gd.errors import DataError
 
-__all__ = ["check_names", "default_names", "describe_roles", "digest_of_names", "suggest"]
+__all__ = [
+    "check_names",
+    "default_names",
+    "describe_roles",
+    "digest_of_names",
+    "list_some",
+    "suggest",
+]
 
 _SHOWN = 12
+_LISTED = 8
 # More is no name, and would be in the model and in each message.
 _MOST_CHARACTERS = 1000
 
@@ -18,6 +26,12 @@ _MOST_CHARACTERS = 1000
 def default_names(n_features: int) -> tuple[str, ...]:
     """Return x0, x1, ... for columns without names."""
     return tuple(f"x{j}" for j in range(n_features))
+
+
+def list_some(names: Sequence[str]) -> str:
+    """Return the first names in quotes, and how many more there are."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(map(repr, names[:_LISTED])) + more
 
 
 def check_names(names: Sequence[str], where: str, remedy: str) -> None:

@@ -81,6 +81,10 @@ class Source(ABC):
     def settle(self, total: NDArray[np.int64]) -> None:  # noqa: B027 - most formats need none
         """Take the sum of the surveys of all parts; afterwards `n_samples` is known."""
 
+    def guess_rows(self) -> int:
+        """Return about how many rows there are, without a survey."""
+        return self.n_samples
+
     @abstractmethod
     def read(self, start: int, stop: int) -> Block:
         """Return X (stop - start, n_features), y and the rest (stop - start,) of global rows.

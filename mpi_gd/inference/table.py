@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -85,6 +84,9 @@ def coefficients(
 def _quantile(share: float, found: Inference) -> float:
     """Return the quantile of the statistic's distribution."""
     if not found.uses_t:
+        # Brings fractions and decimals along; few ranks print a table.
+        from statistics import NormalDist
+
         return NormalDist().inv_cdf(share)
     from scipy.special import stdtrit
 

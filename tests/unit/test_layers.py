@@ -15,6 +15,7 @@ PACKAGE = Path(mpi_gd.__file__).parent
 # A room is a module or a folder beside __init__.py.
 LAYERS = {
     "doubled": 0,
+    "allocation": 0,
     "errors": 0,
     "launcher": 0,
     "links": 0,
