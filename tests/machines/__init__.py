@@ -1,0 +1,1 @@
+"""Virtual hosts on this one, in namespaces of their own, and a real Slurm on them."""

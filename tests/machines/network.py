@@ -1,0 +1,199 @@
+"""Hosts on this machine: each has a network, a name, processes and mounts of its own.
+
+What is the same for all is the files, as on a cluster with a shared file system. A host dies, with
+all its processes, when its first process is killed; its cable is cut by setting its link down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+__all__ = ["Machine", "Network", "why_no_network"]
+
+_NUMBERS = itertools.count()
+_NEEDED = ("ip", "nsenter", "unshare", "mount")
+# What a host does at its start: a name, its own list of names, shared memory of its own.
+_BOOT = """
+hostname "$1" && mount --bind "$2" /etc/hosts && mount -t tmpfs shm /dev/shm || exit 1
+echo up; trap 'exit 0' TERM; while :; do sleep 1000 & wait; done
+"""
+_BOOT_SECONDS = 10.0
+
+
+def why_no_network() -> str:
+    """Return why there can be no virtual hosts here; empty if there can."""
+    if os.geteuid() != 0:
+        return "virtual hosts need root"
+    lacking = [name for name in _NEEDED if shutil.which(name) is None]
+    if lacking:
+        return f"virtual hosts need {' and '.join(lacking)} (apt-get install iproute2 util-linux)"
+    tried = subprocess.run(
+        ["unshare", "--net", "--uts", "--pid", "--fork", "--mount-proc", "ip", "link"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    return f"namespaces are not allowed here: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+class Machine:
+    """A virtual host."""
+
+    def __init__(self, name: str, address: str, link: str, uptime: int = 0) -> None:
+        """Name it; `link` is the outer end of its cable, `uptime` seconds its clock is ahead."""
+        self.name, self.address, self.link, self._uptime = name, address, link, uptime
+        self._process: subprocess.Popen[str] | None = None
+        self._pid = 0
+
+    @property
+    def pid(self) -> int:
+        """The host's first process, as seen from outside."""
+        return self._pid
+
+    def boot(self, hosts: Path, prefix: int) -> None:
+        """Start it, and plug in its cable."""
+        ahead = ["--time", f"--monotonic={self._uptime}"] if self._uptime else []
+        words = ["unshare", "--net", "--uts", "--pid", "--mount", "--fork", "--mount-proc", *ahead]
+        self._process = subprocess.Popen(
+            [*words, "--kill-child", "bash", "-c", _BOOT, "-", self.name, str(hosts)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            # unshare complains when the host is killed.
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        stdout = self._process.stdout
+        if stdout is None or stdout.readline() != "up\n":
+            raise RuntimeError(f"the virtual host {self.name} did not start")
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        self._pid = int(children.read_text().split()[0])
+        inner = f"{self.link}i"
+        _run(f"ip link add {self.link} type veth peer name {inner} netns {self._pid}")
+        inside = f"link set {inner} name eth0\naddr add {self.address}/{prefix} dev eth0\n"
+        inside += "link set lo up\nlink set eth0 up\n"
+        _run(f"nsenter --target {self._pid} --net ip -batch -", inside)
+
+    def command(self, words: Sequence[str], folder: Path | None = None) -> list[str]:
+        """Return the command that runs `words` on this host, in `folder`."""
+        enter = ["nsenter", "--target", str(self._pid), "--net", "--uts", "--pid", "--mount"]
+        if self._uptime:
+            enter.append("--time")
+        place = str(folder or Path.cwd())
+        return [*enter, "--", "sh", "-c", 'cd "$0" && exec "$@"', place, *words]
+
+    def run(self, *words: str) -> str:
+        """Run a command there; return what it prints, fail if it fails."""
+        return _run(self.command(words))
+
+    def hide(self, folder: Path) -> None:
+        """Lay an empty folder over one, on this host alone."""
+        self.run("mount", "-t", "tmpfs", "nothing", str(folder))
+
+    def cut(self) -> None:
+        """Pull out the network cable."""
+        _run(f"ip link set {self.link} down")
+
+    def mend(self) -> None:
+        """Put the network cable back."""
+        _run(f"ip link set {self.link} up")
+
+    def is_alive(self) -> bool:
+        """Whether it has not been killed."""
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """Let it die at once, with all its processes."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            # The kernel kills all the others of the namespace with the first one.
+            os.kill(self._pid or self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+
+class Network:
+    """Hosts node1, node2, ... on one switch; a context manager."""
+
+    def __init__(self, n: int, folder: Path, *, more: Sequence[str] = (), uptimes: int = 0) -> None:
+        """Plan `n` hosts and `more` by their names; their list of names lies in `folder`.
+
+        The clock since the start of host i is `uptimes` times i seconds ahead.
+        """
+        # Two runs of the tests at once must not meet: names and addresses by the process.
+        tag = f"g{os.getpid() % 46656:x}{next(_NUMBERS) % 36:x}"
+        self._bridge, self._hosts = f"{tag}b", folder / "hosts"
+        net = f"10.{70 + os.getpid() % 97}.{(os.getpid() // 97 + 16 * int(tag[-1], 36)) % 256}"
+        self.net = net
+        names = [*(f"node{i + 1}" for i in range(n)), *more]
+        self.machines = [
+            Machine(name, f"{net}.{i + 1}", f"{tag}v{i + 1}", uptimes * i)
+            for i, name in enumerate(names)
+        ]
+        self.address = f"{net}.254"
+        """This machine's own address on the network."""
+
+    def __enter__(self) -> Network:
+        """Start them all."""
+        lines = ["127.0.0.1 localhost"]
+        lines += [f"{machine.address} {machine.name}" for machine in self.machines]
+        self._hosts.write_text("\n".join(lines) + "\n")
+        try:
+            _run(f"ip link add {self._bridge} type bridge")
+            _run(f"ip addr add {self.address}/24 dev {self._bridge}")
+            _run(f"ip link set {self._bridge} up")
+            for machine in self.machines:
+                machine.boot(self._hosts, 24)
+                _run(f"ip link set {machine.link} master {self._bridge} up")
+            self._settle()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all that runs on them, and remove them."""
+        for machine in self.machines:
+            machine.kill()
+        # Their cables went with them; a host that never started has left its own.
+        for link in [*(machine.link for machine in self.machines), self._bridge]:
+            subprocess.run(["ip", "link", "del", link], capture_output=True, timeout=20)
+
+    def __getitem__(self, name: str) -> Machine:
+        """Return a host by its name."""
+        return next(machine for machine in self.machines if machine.name == name)
+
+    def _settle(self) -> None:
+        """Wait until the switch lets everything through."""
+        deadline = time.monotonic() + _BOOT_SECONDS
+        ports = [Path(f"/sys/class/net/{machine.link}/brport/state") for machine in self.machines]
+        # 3: forwarding.
+        while any(port.read_text().strip() != "3" for port in ports):
+            if time.monotonic() > deadline:
+                raise RuntimeError("the virtual switch did not start")
+            time.sleep(0.02)
+
+
+def _run(command: str | Sequence[str], text: str = "") -> str:
+    """Run a command; return what it prints, fail with what it says."""
+    words = command.split() if isinstance(command, str) else list(command)
+    done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=30)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
