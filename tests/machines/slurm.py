@@ -1,78 +1,51 @@
 """A real Slurm of this one machine: its daemons on virtual hosts, or all on this one.
 
-No accounting database: what became of a job is asked of the controller, which remembers it for
-five minutes. No passwords: it listens on the virtual network, or on the loopback device, alone.
+What became of a job is asked of the controller, which remembers it for five minutes, or of the
+accounts, where it has any. No passwords: it listens on the virtual network, or on the loopback
+device, alone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
 import shutil
-import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from tests.machines.network import Machine, Network, why_no_network
+from tests.machines.slurm_conf import Layout, slurm_conf, user_name
 
 __all__ = ["Slurm", "why_no_slurm"]
 
 _DAEMONS = ("slurmctld", "slurmd", "sbatch")
+_OF_ACCOUNTS = ("slurmdbd", "mariadbd", "mariadb-install-db")
 _START_SECONDS, _STOP_SECONDS = 40.0, 10.0
 _LOOK_SECONDS = 0.1
-_OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY")
-# cred_expire: a job that is put back waits so long, 120 s if nothing is said. slurmd reports at
-# once, and a node that is silent for 10 s is down. TmpFS: nodes that share /tmp must not meet.
-_CONF = """\
-ClusterName=mpi_gd
-SlurmctldHost={controller}({address})
-SlurmctldPort={port}
-SlurmUser={user}
-SlurmdUser={user}
+_OVER = (
+    *("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY"),
+    *("DEADLINE", "BOOT_FAIL"),
+)
+# A Slurm inside a job of another one, or a rank of an MPI, is not to take itself for part of it.
+_OF_A_RUN = ("SLURM_", "SBATCH_", "OMPI_", "PMI_", "PMIX_", "PRTE_", "HYDRA_", "MPIR_", "MPICH_")
+# A daemon dies with what has started it, even if that is killed.
+_MORTAL = ("setpriv", "--pdeathsig", "KILL")
+_DBD_CONF = """\
 AuthType=auth/none
-CredType=cred/none
-AuthInfo=cred_expire=5
-{bound}
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool/%n
-SlurmctldPidFile={folder}/run/slurmctld.pid
-SlurmdPidFile={folder}/run/slurmd.%n.pid
-SlurmctldLogFile={folder}/log/slurmctld.log
-SlurmdLogFile={folder}/log/slurmd.%n.log
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/affinity
-AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/none
-JobCompType=jobcomp/none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
-SchedulerType=sched/backfill
-SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=1,sched_min_interval=0
-PreemptType=preempt/partition_prio
-PreemptMode=REQUEUE
-JobRequeue=1
-MpiDefault=none
-ReturnToService=2
-KillWait=5
-OverTimeLimit=0
-SlurmdTimeout=10
-SlurmctldTimeout=10
-MessageTimeout=5
-InactiveLimit=0
-MinJobAge=300
-SwitchType=switch/none
-SlurmdParameters=config_overrides
-PropagateResourceLimits=NONE
-TmpFS={folder}/tmp/%n
-{nodes} CPUs={cpus} RealMemory=4000 State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 \
-PreemptMode=REQUEUE
-PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
+DbdHost={host}
+DbdAddr={address}
+DbdPort={port}
+SlurmUser={user}
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser={user}
+StorageLoc=slurm
+LogFile={folder}/log/slurmdbd.log
+PidFile={folder}/run/slurmdbd.pid
 """
 
 
@@ -80,20 +53,33 @@ def why_no_slurm() -> str:
     """Return why no Slurm can be started here; empty if it can."""
     if os.geteuid() != 0:
         return "Slurm's daemons are started by root alone"
-    lacking = [name for name in _DAEMONS if shutil.which(name) is None]
+    lacking = [name for name in (*_DAEMONS, *_OF_ACCOUNTS) if shutil.which(name) is None]
     return f"{' and '.join(lacking)} missing: run tests/slurm/install.sh" if lacking else ""
 
 
 class Slurm:
     """A cluster of `n` nodes, node1, node2, ...; a context manager."""
 
-    def __init__(self, n: int, folder: Path, cpus: int = os.cpu_count() or 1) -> None:
-        """Plan it; everything of it lies in `folder`."""
+    def __init__(
+        self,
+        n: int,
+        folder: Path,
+        cpus: int = os.cpu_count() or 1,
+        *,
+        has_accounts: bool = False,
+        kill_wait: int = 5,
+    ) -> None:
+        """Plan it; everything of it lies in `folder`. Nodes have `cpus` cores, real or not.
+
+        `kill_wait` is how many seconds a job that is to end has, from SIGTERM to SIGKILL.
+        """
         self.folder, self._n, self._cpus = folder, n, cpus
+        self._has_accounts, self._kill_wait = has_accounts, kill_wait
         self.conf = folder / "slurm.conf"
         self._network = None if why_no_network() else Network(n, folder, more=["ctl"])
         self._daemons: list[subprocess.Popen[bytes]] = []
-        self.environment = {**os.environ, "SLURM_CONF": str(self.conf)}
+        kept = {name: text for name, text in os.environ.items() if not name.startswith(_OF_A_RUN)}
+        self.environment = {**kept, "SLURM_CONF": str(self.conf)}
 
     def machine(self, name: str) -> Machine:
         """Return the host of a node; raises RuntimeError where all are on this one."""
@@ -111,7 +97,9 @@ class Slurm:
         try:
             if self._network:
                 self._network.__enter__()
-            self._write()
+            layout = self._write()
+            if self._has_accounts:
+                self._open_accounts(layout)
             self._start(["slurmctld", "-D", "-c", "-f", str(self.conf)], "ctl")
             for name in self._names():
                 self._start(["slurmd", "-D", "-c", "-f", str(self.conf), "-N", name], name)
@@ -128,11 +116,12 @@ class Slurm:
         trace: TracebackType | None,
     ) -> None:
         """End all jobs and all daemons."""
-        if self._daemons:
+        if self._daemons and not self._network:
             with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
-                self.call("scancel", "--quiet", "--user", _user())
+                self.call("scancel", "--quiet", "--user", user_name())
                 self.until(lambda: not self.call("squeue", "--noheader"), _STOP_SECONDS)
         if self._network:
+            # All that runs on the hosts ends with them.
             self._network.__exit__(None, None, None)
         for daemon in self._daemons:
             daemon.terminate()
@@ -151,7 +140,7 @@ class Slurm:
         assert done.returncode == 0, f"{' '.join(words)}: {done.returncode}\n{done.stderr}"
         return done.stdout.strip()
 
-    def submit(self, *words: str, folder: Path, env: dict[str, str] | None = None) -> str:
+    def submit(self, *words: str, folder: Path, env: Mapping[str, str] | None = None) -> str:
         """Submit a job from `folder`; return its number."""
         done = subprocess.run(
             ["sbatch", "--parsable", *words],
@@ -174,6 +163,12 @@ class Slurm:
         self.until(lambda: self.job(number)["JobState"] in _OVER, seconds, number)
         return self.job(number)
 
+    def accounts(self, number: str) -> list[tuple[str, str]]:
+        """Return the state and the exit code that sacct has for each start of a job."""
+        words = ("sacct", "--noheader", "--parsable2", "--duplicates", "--allocations")
+        told = self.call(*words, "--jobs", number, "--format", "state,exitcode")
+        return [(line.split("|")[0], line.split("|")[1]) for line in told.splitlines()]
+
     def until(self, condition: Callable[[], object], seconds: float = 60.0, job: str = "") -> None:
         """Wait for something to become true; fail, with all there is to know, if it does not."""
         deadline = time.monotonic() + seconds
@@ -195,52 +190,71 @@ class Slurm:
         """Return the nodes' names."""
         return [f"node{i + 1}" for i in range(self._n)]
 
-    def _write(self) -> None:
-        """Write the configuration."""
+    def _write(self) -> Layout:
+        """Write the configuration; return where the daemons are to be."""
         for name in ("state", "log", "run"):
             (self.folder / name).mkdir(parents=True)
         for name in self._names():
             (self.folder / "spool" / name).mkdir(parents=True)
             (self.folder / "tmp" / name).mkdir(parents=True)
         if self._network:
-            port = 6817
-            net, controller = self._network.net, "ctl"
             address = self._network["ctl"].address
-            nodes = f"NodeName=node[1-{self._n}] NodeAddr={net}.[1-{self._n}] Port={port + 1}"
-            bound = ""
+            layout = Layout.on_hosts(self._n, self._network.net, address)
         else:
-            port = _free_ports(self._n + 1)
-            controller, address = socket.gethostname().partition(".")[0], "127.0.0.1"
-            ports = f"{port + 1}-{port + self._n}" if self._n > 1 else f"{port + 1}"
-            nodes = f"NodeName=node[1-{self._n}] NodeHostname={controller} NodeAddr=127.0.0.1"
-            nodes += f" Port={ports}"
-            bound = "CommunicationParameters=NoInAddrAny,NoCtldInAddrAny"
-        self.conf.write_text(
-            _CONF.format(
-                controller=controller,
-                address=address,
-                port=port,
-                user=_user(),
-                bound=bound,
-                folder=self.folder,
-                nodes=nodes,
-                cpus=self._cpus,
-            )
+            layout = Layout.on_this_host(self._n)
+        text = slurm_conf(
+            layout,
+            self.folder,
+            self._cpus,
+            has_accounts=self._has_accounts,
+            kill_wait=self._kill_wait,
         )
+        self.conf.write_text(text)
         # Without its first line slurmd does not start where cgroups are not mounted.
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n")
+        return layout
 
-    def _start(self, words: Sequence[str], name: str) -> None:
-        """Start a daemon on its host."""
+    def _open_accounts(self, layout: Layout) -> None:
+        """Start a database and what keeps the accounts in it."""
+        data, socket = self.folder / "mysql", self.folder / "my.sock"
+        install = ["mariadb-install-db", "--no-defaults", f"--user={user_name()}"]
+        install += [f"--datadir={data}", "--skip-test-db"]
+        self.call(*install, "--auth-root-authentication-method=normal")
+        (self.folder / "init.sql").write_text("create database if not exists slurm;\n")
+        options = [
+            *("--no-defaults", f"--user={user_name()}", f"--datadir={data}", f"--socket={socket}"),
+            *("--skip-networking", f"--init-file={self.folder}/init.sql"),
+            *("--innodb-log-file-size=8M", "--innodb-flush-log-at-trx-commit=0"),
+            *("--innodb-buffer-pool-size=32M", "--performance-schema=OFF"),
+            # What slurmdbd asks for at its start.
+            "--innodb-lock-wait-timeout=900",
+        ]
+        self._start(["mariadbd", *options], "ctl", "mariadbd")
+        self.until(socket.exists, _START_SECONDS)
+        conf = self.folder / "slurmdbd.conf"
+        conf.touch(0o600)
+        text = _DBD_CONF.format(
+            host=layout.controller,
+            address=layout.address,
+            port=layout.accounts_port,
+            user=user_name(),
+            folder=self.folder,
+        )
+        conf.write_text(text)
+        self._start(["env", f"MYSQL_UNIX_PORT={socket}", "slurmdbd", "-D"], "ctl", "slurmdbd")
+        self.until(lambda: "slurmdbd version" in self.log(), _START_SECONDS)
+
+    def _start(self, words: Sequence[str], name: str, log: str = "") -> None:
+        """Start a daemon on a host."""
         command = self._network[name].command(words) if self._network else list(words)
-        with (self.folder / "log" / f"{name}.out").open("wb") as log:
+        with (self.folder / "log" / f"{log or name}.out").open("wb") as out:
             self._daemons.append(
                 subprocess.Popen(
-                    command,
+                    [*_MORTAL, *command],
                     env=self.environment,
                     stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
+                    stdout=out,
+                    stderr=out,
                     start_new_session=True,
                 )
             )
@@ -256,19 +270,3 @@ class Slurm:
             return len(set(done.stdout.split())) == self._n
 
         self.until(are_idle, _START_SECONDS)
-
-
-def _free_ports(count: int) -> int:
-    """Return the first of so many ports in a row that nobody has now."""
-    for first in range(17000 + os.getpid() % 500 * 20, 60000, count):
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for port in range(first, first + count):
-                ear = stack.enter_context(socket.socket())
-                ear.bind(("127.0.0.1", port))
-            return first
-    raise RuntimeError("there are no free ports")
-
-
-def _user() -> str:
-    """Return this user's name."""
-    return pwd.getpwuid(os.geteuid()).pw_name
