@@ -57,7 +57,7 @@ def test_failures_have_their_exit_codes(site: Any) -> None:
         path = site.folder / f"ends-with-{code}.toml"
         path.write_text(site.job.read_text().replace(*changes[code]).replace(*_DIVERGES))
         runs[code] = site.submit(
-            "one_node.sbatch", "--ntasks-per-node=1", mpi="mpich", job=str(path), is_slow=True
+            "one_node.sbatch", "--ntasks-per-node=1", mpi="mpich", job=str(path), pause=0.1
         )
     for code, run in runs.items():
         assert run.end() == f"FAILED {code}:0", run.text
