@@ -6,6 +6,7 @@ before.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 from collections.abc import Mapping
 
@@ -22,6 +23,9 @@ from mpi4py import MPI  # noqa: E402 - the line above must come first
 
 __all__ = ["library_version", "remedy", "start_mpi"]
 
+# MPI waits for its last rank without end: for one that died, or whose host does not answer.
+_VARIABLE, _START_SECONDS = "MPI_GD_START_SECONDS", 600.0
+
 
 def start_mpi(environ: Mapping[str, str] | None = None) -> None:
     """Start MPI, with threads; raises LauncherError where that would end the process."""
@@ -35,7 +39,30 @@ def start_mpi(environ: Mapping[str, str] | None = None) -> None:
             f"the launcher speaks PMIx, as Open MPI's mpirun and srun --mpi=pmix do, and "
             f"{library_version()} does not; {remedy()}"
         )
-    MPI.Init_thread(MPI.THREAD_MULTIPLE)
+    _join_all_ranks(_start_seconds(environ))
+
+
+def _join_all_ranks(seconds: float) -> None:
+    """Start MPI; end this process, with a traceback, if the ranks do not meet for so long.
+
+    The main thread keeps Python's lock all the time: only a thread of C can look at a clock.
+    """
+    if seconds and not launcher.offers_survival():
+        faulthandler.dump_traceback_later(seconds, exit=True)
+        MPI.Init_thread(MPI.THREAD_MULTIPLE)
+        faulthandler.cancel_dump_traceback_later()
+    else:
+        MPI.Init_thread(MPI.THREAD_MULTIPLE)
+
+
+def _start_seconds(environ: Mapping[str, str]) -> float:
+    """Return how long the ranks may take to meet; 0 for ever, as for one that is alone."""
+    if launcher.started_size()[0] == 1:
+        return 0.0
+    try:
+        return max(0.0, float(environ.get(_VARIABLE, "")))
+    except ValueError:
+        return _START_SECONDS
 
 
 def library_version() -> str:

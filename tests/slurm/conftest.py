@@ -19,7 +19,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="module")
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
     """Start a cluster as the module's `CLUSTER` says; skip where there can be none."""
     why = why_no_slurm()
     if why and os.environ.get("MPI_GD_TESTS_NEED_SLURM"):

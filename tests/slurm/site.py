@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.launch import mpi_kind
-from tests.machines.slurm import Slurm, why_no_slurm
+from tests.machines.slurm import Slurm
 
 __all__ = ["SRUN", "Site", "Submitted"]
 

@@ -31,7 +31,7 @@ def test_lost_nodes_are_survived(site: Any, whole: bytes) -> None:
     for name, run in runs.items():
         host = site.cluster.machine(other_node(site, run))
         host.cut() if "cut" in name else host.kill()
-    for name, run in runs.items():
+    for run in runs.values():
         run.until(lambda run=run: int(run.shown["Restarts"]) >= 1, 90)
         run.release()
     for name, run in runs.items():

@@ -25,9 +25,7 @@ STARTS = {
 def running(site: Any) -> Iterator[dict[str, Any]]:
     """Return a slow training under each launcher, on two nodes each, that has saved its state."""
     runs = {
-        name: site.submit(
-            "preemptible.sbatch", *TWO, mpi=mpi, env={"START": start}, pause=0.1
-        )
+        name: site.submit("preemptible.sbatch", *TWO, mpi=mpi, env={"START": start}, pause=0.1)
         for name, (mpi, start) in STARTS.items()
     }
     try:

@@ -50,15 +50,18 @@ def test_all_scripts_train_to_the_same_bytes(site: Any, whole: bytes) -> None:
 
 def test_failures_have_their_exit_codes(site: Any) -> None:
     """As scontrol and sacct show them."""
-    jobs = {2: "step = 1e-3x", 3: "step = 1e-3", 75: "step = 1e-3"}
-    changes = {2: ("step", "stpe"), 3: ("1e-3", "1e6"), 75: ("tol = 0", "tol = 0\nmax_seconds = 1")}
+    squared = site.job.read_text().replace('kind = "logistic"', 'kind = "squared"')
+    jobs = {
+        2: squared.replace("step", "stpe"),
+        3: squared.replace("step = 1e-3", "step = 1e6"),
+        75: squared.replace("[stop]", "[stop]\nmax_seconds = 1"),
+    }
     runs = {}
-    for code in jobs:
+    for code, text in jobs.items():
         path = site.folder / f"ends-with-{code}.toml"
-        path.write_text(site.job.read_text().replace(*changes[code]).replace(*_DIVERGES))
-        runs[code] = site.submit(
-            "one_node.sbatch", "--ntasks-per-node=1", mpi="mpich", job=str(path), pause=0.1
-        )
+        path.write_text(text)
+        options = ("one_node.sbatch", "--ntasks-per-node=1")
+        runs[code] = site.submit(*options, mpi="mpich", job=str(path), pause=0.1)
     for code, run in runs.items():
         assert run.end() == f"FAILED {code}:0", run.text
         states = [("FAILED", f"{code}:0")]
@@ -69,10 +72,6 @@ def test_failures_have_their_exit_codes(site: Any) -> None:
     assert "did you mean" in runs[2].text, runs[2].text
     assert runs[3].status["state"] == "failed"
     assert runs[75].status["state"] == "stopped"
-
-
-# A loss that grows with every step that is too long.
-_DIVERGES = ('kind = "logistic"', 'kind = "squared"')
 
 
 def test_a_grid_and_what_collects_it(site: Any) -> None:
