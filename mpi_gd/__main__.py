@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # A rank that dies inside MPI_Init leaves the others waiting there.
 _START_SECONDS = 60.0
-# A launcher that sees one process fail may kill the one that is to say why.
-_LAST_WORD_SECONDS = 1.0
+# A launcher that sees one process fail may kill the one that is to say why; its host may be slow.
+_LAST_WORD_SECONDS = 5.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -93,7 +93,11 @@ def _run(world: MpiWorld, options: Options) -> int:
 def _launched_wrongly(error: LauncherError) -> int:
     """Report an error once, though to itself each process may be the root; return the exit code."""
     if launcher.is_first_process():
+        from mpi_gd.status import write_status
+
         print(f"mpi_gd: error: {error}", file=sys.stderr, flush=True)
+        # The exit code that a launcher gives may be that of those it has killed then.
+        write_status(None, "failed", error.exit_code, message=str(error))
     else:
         time.sleep(_LAST_WORD_SECONDS)
     return error.exit_code

@@ -394,11 +394,12 @@ class SlurmOptions:
             "help": "go on after preemption, time limits and crashes",
         },
     )
-    launcher: Literal["auto", "srun", "mpirun"] = field(
-        default="auto",
+    launcher: Literal["mpirun", "srun"] = field(
+        default="mpirun",
         metadata={
             "group": "the allocation",
-            "help": "what starts the ranks (default: auto: mpirun for Open MPI, else srun)",
+            "help": "what starts the ranks (default: mpirun, which asks "
+            "Slurm for the nodes; srun must fit the MPI)",
         },
     )
     script: str = field(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -107,7 +108,7 @@ def _launch(
     start: Sequence[str], n_ranks: int, words: Sequence[str], requests: Requests, grace: float
 ) -> Verdict:
     """Launch once; return how it has ended."""
-    with _place_for_status() as status:
+    with _place_for_status(find_allocation()) as status:
         code = Launched(start, n_ranks, words, str(status)).wait(requests, grace)
         # A check makes no run.
         is_training = words[0] == "train" and "--check" not in words
@@ -148,15 +149,23 @@ def again(words: Sequence[str], folder: str) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _place_for_status() -> Iterator[Path]:
+def _place_for_status(allocation: Allocation | None) -> Iterator[Path]:
     """Make the path of a file that is not there yet.
 
     It lies in the working folder, which all hosts share: the root need not be on this one.
     """
     here = os.getcwd()
     place = here if os.access(here, os.W_OK) else None
+    prefix = ".mpi_gd-"
+    if allocation:
+        prefix += f"{allocation.name}."
+        for restart in range(allocation.restarts):
+            # Its host died, or it was killed.
+            for left in Path(place or tempfile.gettempdir()).glob(f"{prefix}{restart}-*"):
+                shutil.rmtree(left, ignore_errors=True)
+        prefix += f"{allocation.restarts}-"
     with tempfile.TemporaryDirectory(
-        prefix=".mpi_gd-", dir=place, ignore_cleanup_errors=True
+        prefix=prefix, dir=place, ignore_cleanup_errors=True
     ) as folder:
         yield Path(folder) / "status.json"
 

@@ -23,7 +23,7 @@ from mpi_gd.commands.response import read_response
 from mpi_gd.commands.score import format_scores, score
 from mpi_gd.commands.separation import separation
 from mpi_gd.commands.setup import Setup
-from mpi_gd.config import CheckpointSpec, Job, dump_job
+from mpi_gd.config import CheckpointSpec, Job, StopSpec, dump_job
 from mpi_gd.errors import FileError
 from mpi_gd.evaluation import Scores
 from mpi_gd.model import Model, save_model
@@ -135,7 +135,11 @@ def _counted(number: int, what: str) -> str:
 
 def _lasting(job: Job) -> Job:
     """Return the job without what has no part in its result."""
-    return dataclasses.replace(job, checkpoint=CheckpointSpec(), fault_tolerance="stop")
+    plain = StopSpec()
+    stop = dataclasses.replace(
+        job.stop, max_seconds=plain.max_seconds, before_time_limit=plain.before_time_limit
+    )
+    return dataclasses.replace(job, stop=stop, checkpoint=CheckpointSpec(), fault_tolerance="stop")
 
 
 def _model(setup: Setup, outcome: Outcome, record: Record) -> Model:

@@ -177,15 +177,11 @@ exec {shlex.join(launch)} \\
 
 
 def _start(options: SlurmOptions) -> list[str]:
-    """Return what starts the ranks: srun where Slurm and the MPI beside this Python surely fit."""
+    """Return what starts the ranks: the mpirun beside this Python, or srun as it wants it."""
     program = mpirun_words(LaunchOptions(("train",)), 1)[0]
     is_open = mpi_kind(program) == "openmpi"
-    launcher = options.launcher
-    if launcher == "auto":
-        # Slurm's PMIx and the one in Open MPI often differ.
-        launcher = "mpirun" if is_open else "srun"
     threads = options.threads
-    if launcher == "srun":
+    if options.launcher == "srun":
         return [
             *("srun", f"--mpi={'pmix' if is_open else 'pmi2'}", f"--cpus-per-task={threads}"),
             "--kill-on-bad-exit=1",

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 CLUSTER = {"n": 2}
+# A job waits for others, and for Slurm's clocks.
+pytestmark = pytest.mark.timeout(400)
 WRONG = [("mpich", "pmix"), ("mpich", "none"), ("openmpi", "pmi2"), ("openmpi", "none")]
 
 
