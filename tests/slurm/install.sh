@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Install a Slurm to test with, its accounting's database too, from Debian's or Ubuntu's packages:
-#     bash tests/slurm/install.sh
+#     bash tests/slurm/install.sh [--check]
 # None of it is started or configured: the tests start daemons of their own. Does nothing when all
-# is there. Exit code 3: it cannot be done here, and what was printed says why.
+# is there. Exit code 3: the tests cannot be run here, and what was printed says why; --check looks
+# no further than that.
 set -uo pipefail
 
 say() { echo "tests/slurm/install.sh: $*" >&2; }
@@ -18,17 +19,17 @@ PATH=$PATH:/usr/sbin:/sbin
 lacking() { for name in "${commands[@]}"; do command -v "$name" >/dev/null || echo "$name"; done; }
 is_complete() { [[ -z $(lacking) && -n $(pmix '') ]]; }
 
-is_complete && exit 0
 if [[ $EUID -ne 0 ]]; then
-    say "$(lacking | paste -sd' ') missing, and only root can install; as root:" \
-        "bash tests/slurm/install.sh"
+    say "only root can start Slurm's daemons, and their hosts"
     exit 3
 fi
+is_complete && exit 0
 if ! command -v apt-get >/dev/null; then
     say "$(lacking | paste -sd' ') missing, and there is no apt-get: install your system's" \
         "Slurm with slurmdbd, and MariaDB's server"
     exit 3
 fi
+[[ ${1:-} == --check ]] && exit 0
 export DEBIAN_FRONTEND=noninteractive
 say "installing ${packages[*]}"
 apt-get update -qq || say "apt-get update failed; trying with the lists there are"
