@@ -165,7 +165,7 @@ def _script(
 #!/bin/bash
 # Written by: python -m mpi_gd slurm. About {sizes.rows:,} rows x {sizes.columns} columns, \
 {sizes.data_bytes / 2**30:.3g} GiB in memory;
-# a pass over them about {sizes.pass_seconds:.2g} s, by a rule, not measured: \
+# a gradient on them about {sizes.pass_seconds:.2g} s, by a rule, not measured: \
 {_CORE_SPEED / 1e9:.0f} GB/s a rank, at most {_NODE_SPEED / 1e9:.0f} GB/s a node.
 {chr(10).join(lines)}
 cd {shlex.quote(str(Path.cwd()))} || exit

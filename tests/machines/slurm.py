@@ -24,8 +24,8 @@ __all__ = ["Slurm", "why_no_slurm"]
 
 _DAEMONS = ("slurmctld", "slurmd", "sbatch")
 _OF_ACCOUNTS = ("slurmdbd", "mariadbd", "mariadb-install-db")
-_START_SECONDS, _STOP_SECONDS = 40.0, 10.0
-_LOOK_SECONDS = 0.1
+_START_SECONDS, _STOP_SECONDS = 60.0, 10.0
+_LOOK_SECONDS = 0.25
 _OVER = (
     *("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY"),
     *("DEADLINE", "BOOT_FAIL"),
@@ -219,7 +219,8 @@ class Slurm:
         data, socket = self.folder / "mysql", self.folder / "my.sock"
         install = ["mariadb-install-db", "--no-defaults", f"--user={user_name()}"]
         install += [f"--datadir={data}", "--skip-test-db"]
-        self.call(*install, "--auth-root-authentication-method=normal")
+        install.append("--auth-root-authentication-method=normal")
+        self.call(*install, timeout=_START_SECONDS)
         (self.folder / "init.sql").write_text("create database if not exists slurm;\n")
         options = [
             *("--no-defaults", f"--user={user_name()}", f"--datadir={data}", f"--socket={socket}"),
@@ -265,7 +266,7 @@ class Slurm:
 
         def are_idle() -> bool:
             done = subprocess.run(
-                words, env=self.environment, capture_output=True, text=True, timeout=10
+                words, env=self.environment, capture_output=True, text=True, timeout=20
             )
             return len(set(done.stdout.split())) == self._n
 

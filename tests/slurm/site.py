@@ -110,12 +110,13 @@ class Submitted:
 
     @property
     def has_missed(self) -> bool:
-        """Whether its ranks once did not meet, which is no news under srun --mpi=pmi2.
+        """Whether its ranks once did not meet inside MPI_Init, which is the MPI's own affair.
 
-        MPICH 5.0.2 sends 4 KB of its memory, address and all, in lines that may be too long for
-        Slurm 22.05; it says "mpi/pmi2: value not properly terminated", and MPI_Init hangs.
+        It happens to MPICH 5.0.2 under srun of Slurm 22.05. It sends 4 KB of its memory, address
+        and all, in lines that may be too long; Slurm says "mpi/pmi2: value not properly
+        terminated", and MPI_Init hangs. Or a rank's port refuses the others, and it fails.
         """
-        return "in _join_all_ranks" in self.text
+        return any(said in self.text for said in ("in _join_all_ranks", "internal_Init_thread"))
 
     def end(self, seconds: float = 150.0) -> str:
         """Wait until it is over; return its state and exit code, as in "COMPLETED 0:0"."""
