@@ -1,8 +1,8 @@
 """Be the program, and tell what the last rank has loaded.
 
 `mpirun -n 3 python -m tests.startup train JOB.toml --out RUN` prints its modules, their bytes, the
-files that were opened on the way, and the milliseconds that loading took. MPI_GD_TEST_LOADED names a
-file for the same as JSON.
+files that were opened on the way, and the milliseconds that loading took. MPI_GD_TEST_LOADED
+names a file for the same as JSON.
 """
 
 from __future__ import annotations
