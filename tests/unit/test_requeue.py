@@ -21,13 +21,13 @@ JOB = Allocation("17", "17")
 
 
 @pytest.fixture
-def scontrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Let there be a scontrol: `scontrol(state, requeue's body)`; returns what it was asked."""
+def scontrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let there be a scontrol, for which a job is in that state, and which requeues by `body`."""
     monkeypatch.setattr(requeue, "_PAUSE_SECONDS", 0.0)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     (tmp_path / "bin").mkdir()
 
-    def write(state: str, body: str = "") -> list[str]:
+    def write(state: str, body: str = "") -> None:
         path = tmp_path / "bin" / "scontrol"
         show = f"echo 'JobId=17 JobName=x JobState={state} Reason=None'" if state else "exit 1"
         path.write_text(
@@ -35,7 +35,6 @@ def scontrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., l
             f"if [[ $1 == show ]]; then {show}; exit; fi\n{body or ':'}\n"
         )
         path.chmod(0o755)
-        return []
 
     return write
 
