@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
@@ -234,8 +233,8 @@ def _unexpected(word: str, known: Iterable[str]) -> str:
     if not word.startswith("-"):
         advice = f"; did you mean --set {word}?" if "=" in word and "--set" in known else ""
         return f"unexpected argument {word!r}{advice}"
-    near = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-    return f"unknown option {word!r}" + (f"; did you mean {near[0]}?" if near else "")
+    near = _nearest(word.partition("=")[0], known)
+    return f"unknown option {word!r}" + (f"; did you mean {near}?" if near else "")
 
 
 def _no_command(word: str) -> str:
@@ -244,6 +243,14 @@ def _no_command(word: str) -> str:
         return f"unknown option {word!r} before a command; did you mean: {_PROGRAM} train {word}"
     if word.endswith(".toml"):
         return f"unknown command {word!r}; did you mean: {_PROGRAM} train {word}"
-    near = difflib.get_close_matches(word, _COMMANDS, n=1)
-    guess = f" did you mean {near[0]!r}?" if near else ""
+    near = _nearest(word, _COMMANDS)
+    guess = f" did you mean {near!r}?" if near else ""
     return f"unknown command {word!r};{guess} there are {', '.join(_COMMANDS)}"
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """Return what a word is most like; empty if like none."""
+    # Ranks whose words are right need not load it.
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word, known, n=1)), "")

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO
 
 __all__ = [
+    "NETWORK_OF_ITS_OWN",
     "Completed",
     "Rank",
     "environment",
@@ -35,6 +36,10 @@ __all__ = [
 
 _MARK = "MPI_GD_TEST_LAUNCH"
 _GRACE_SECONDS = 2.0
+# Open MPI looks for fast networks for a second at each start. Tests of the transport say their own
+# by --mca, and NETWORK_OF_ITS_OWN leaves the choice to Open MPI.
+_NETWORK = {"OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "self,sm,tcp"}
+NETWORK_OF_ITS_OWN = {"MPI_GD_TEST_NETWORK": "its own"}
 # What an mpirun sets for its ranks would make another one inside them go wrong.
 _OF_A_RUN = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "HYDRA_", "MPIR_", "MPICH_", "MPI_LOCAL")
 
@@ -117,7 +122,7 @@ def mpirun(
             stdout=out,
             stderr=err,
             cwd=cwd,
-            env=environment(mark, env or {}),
+            env=environment(mark, env or {}, command),
             start_new_session=True,
         )
         ended = True
@@ -137,11 +142,13 @@ def mpirun(
     return result
 
 
-def environment(mark: str, env: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a fresh mpirun."""
+def environment(mark: str, env: Mapping[str, str], command: Sequence[str]) -> dict[str, str]:
+    """Return the environment of a fresh mpirun, which `command` starts."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(_OF_A_RUN)}
     allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    return {**kept, **allowed, "OPENBLAS_NUM_THREADS": "1", _MARK: mark, **env}
+    chooses = "--mca" in command or NETWORK_OF_ITS_OWN.items() <= env.items()
+    network = {} if chooses else _NETWORK
+    return {**kept, **allowed, **network, "OPENBLAS_NUM_THREADS": "1", _MARK: mark, **env}
 
 
 def kill_the_rest(process: subprocess.Popen[bytes], mark: str) -> tuple[int, ...]:

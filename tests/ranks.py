@@ -9,9 +9,29 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 from mpi4py import MPI
+
+__all__ = ["on_root"]
+
+Made = TypeVar("Made")
+
+
+def on_root(make: Callable[[], Made]) -> Made:
+    """Return what rank 0 makes, on all ranks; collective.
+
+    The others sleep meanwhile: where ranks share cores, those that wait inside MPI take its time.
+    """
+    made = make() if MPI.COMM_WORLD.rank == 0 else None
+    arrived = MPI.COMM_WORLD.Ibarrier()
+    while not arrived.Test():
+        time.sleep(0.001)
+    result: Made = MPI.COMM_WORLD.bcast(made)
+    return result
 
 
 def main() -> int:

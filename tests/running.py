@@ -27,7 +27,7 @@ class Running:
             self.process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=environment(self.mark, env),
+                env=environment(self.mark, env, command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import io
 import os
 import stat
@@ -58,6 +57,9 @@ def _decode(data: bytes, path: Path) -> str:
 
 def _advice(path: Path) -> str:
     """Say what to do about a file that cannot be read: most often its name is misspelt."""
+    # Ranks whose names are right need not load it.
+    import difflib
+
     names: list[str] = []
     with contextlib.suppress(OSError):
         if path.name in (names := os.listdir(path.parent)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import math
 import tomllib
 import types
@@ -134,6 +133,9 @@ def _quoted(value: object) -> str:
 
 def _remedy(value: object, hints: tuple[Any, ...]) -> str:
     """Say what to do about a misspelt choice, and about quotes too many or too few."""
+    # Ranks whose names are right need not load it.
+    import difflib
+
     if isinstance(value, str):
         choices = [str(choice) for choice in _choices(hints)]
         near = difflib.get_close_matches(value.casefold(), choices, n=1)

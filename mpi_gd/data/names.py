@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Mapping, Sequence
 
@@ -57,6 +56,9 @@ def check_names(names: Sequence[str], where: str, remedy: str) -> None:
 
 def suggest(wanted: str, names: Sequence[str]) -> str:
     """List the names there are, after the one nearest in spelling to `wanted`."""
+    # Ranks whose names are right need not load it.
+    import difflib
+
     folded = {name.casefold(): name for name in names}
     near = difflib.get_close_matches(wanted.casefold(), folded, n=1)
     guess = f"did you mean {folded[near[0]]!r}? " if near else ""

@@ -50,6 +50,7 @@ def test_train_evaluate_predict(workplace: Any, program: Any) -> None:
     assert scores["accuracy"] == np.mean(labels == workplace.label)
 
 
+@pytest.mark.one_mpi
 def test_a_regression_predicts_numbers(workplace: Any, program: Any) -> None:
     assert program(1, "train", workplace.job(loss="squared"), "--out", "run").rc == 0
     assert program(2, "predict", "run/model.npz", "x.npy", "--out", "p.csv").rc == 0
@@ -59,6 +60,7 @@ def test_a_regression_predicts_numbers(workplace: Any, program: Any) -> None:
     np.testing.assert_allclose(found, model.predict(workplace.x), rtol=1e-12)
 
 
+@pytest.mark.one_mpi
 def test_the_resolved_job_runs_again(workplace: Any, program: Any) -> None:
     job = workplace.job(data="test_fraction = 0.25")
     assert program(2, "train", job, "--out", "run").rc == 0
@@ -67,6 +69,7 @@ def test_the_resolved_job_runs_again(workplace: Any, program: Any) -> None:
     assert workplace.model("again") == workplace.model("run")
 
 
+@pytest.mark.one_mpi
 def test_check_trains_nothing(workplace: Any, program: Any) -> None:
     done = program(2, "train", workplace.job(), "--check")
     assert done.rc == 0
@@ -74,6 +77,7 @@ def test_check_trains_nothing(workplace: Any, program: Any) -> None:
     assert not (workplace.folder / "runs").exists()
 
 
+@pytest.mark.one_mpi
 def test_two_texts_as_labels(workplace: Any, program: Any) -> None:
     texts = np.where(workplace.label > 0, "late", "in time")
     np.savez(workplace.folder / "d.npz", X=workplace.x, y=texts)
@@ -86,6 +90,7 @@ def test_two_texts_as_labels(workplace: Any, program: Any) -> None:
     assert load_model(workplace.folder / "run1" / "model.npz").classes == ("in time", "late")
 
 
+@pytest.mark.one_mpi
 @pytest.mark.parametrize("n", [1, 4])
 def test_csv_gives_what_npy_gives(n: int, workplace: Any, program: Any) -> None:
     header = ",".join([*(f"x{j}" for j in range(workplace.x.shape[1])), "label"])
@@ -109,6 +114,7 @@ def test_csv_gives_what_npy_gives(n: int, workplace: Any, program: Any) -> None:
     assert from_csv.target_name == "label"
 
 
+@pytest.mark.one_mpi
 def test_bench(program: Any) -> None:
     done = program(2, "bench", "--rows", "20000", "--columns", "5", "--repeat", "2", "--json")
     assert done.rc == 0, done.text

@@ -36,22 +36,25 @@ def test_a_nan_in_one_ranks_rows(workplace: Any, program: Any) -> None:
     assert "x.npy: row 3000, column 'x4': got nan" in error
 
 
+@pytest.mark.one_mpi
 def test_a_truncated_file(workplace: Any, program: Any) -> None:
     path = workplace.folder / "x.npy"
     path.write_bytes(path.read_bytes()[:-1000])
-    error = one_error(program(8, "train", workplace.job(), timeout=LIMIT))
+    error = one_error(program(3, "train", workplace.job(), timeout=LIMIT))
     assert "cut short" in error
     assert "rank" not in error
 
 
+@pytest.mark.one_mpi
 def test_a_label_that_is_none(workplace: Any, program: Any) -> None:
     workplace.label[4000] = 3
     np.save(workplace.folder / "label.npy", workplace.label)
-    error = one_error(program(8, "train", workplace.job(), timeout=LIMIT))
+    error = one_error(program(3, "train", workplace.job(), timeout=LIMIT))
     assert "row 4000" in error
     assert "'3'" in error
 
 
+@pytest.mark.one_mpi
 def test_one_label_in_the_rows_that_are_trained_on(workplace: Any, program: Any) -> None:
     """Only a held-out row has the other label: there is nothing to learn."""
     held = held_out(0, len(workplace.label), 0.3, 0)
@@ -74,6 +77,7 @@ def test_a_file_that_one_rank_lacks(workplace: Any, program: Any) -> None:
     assert "x.npy" in error
 
 
+@pytest.mark.one_mpi
 def test_a_rank_with_other_data(workplace: Any, program: Any) -> None:
     job = workplace.job()
     elsewhere = workplace.folder / "elsewhere"
@@ -86,12 +90,14 @@ def test_a_rank_with_other_data(workplace: Any, program: Any) -> None:
     assert "rank 2: the data differ from rank 0's" in error
 
 
+@pytest.mark.one_mpi
 def test_a_rank_with_another_job(workplace: Any, program: Any) -> None:
     args = ["-m", "mpi_gd", "train", workplace.job(), "--set", "seed=1"]
     error = one_error(program(4, "train", "job.toml", ranks={1: Rank(args=args)}, timeout=LIMIT))
     assert "rank 1: the job and the packages differ" in error
 
 
+@pytest.mark.one_mpi
 def test_a_job_with_a_wrong_key(workplace: Any, program: Any) -> None:
     job = workplace.job('[solver]\nkind = "lbfgs"\nmemory_lenght = 1')
     error = one_error(program(4, "train", job, timeout=LIMIT))
@@ -99,6 +105,7 @@ def test_a_job_with_a_wrong_key(workplace: Any, program: Any) -> None:
     assert "did you mean 'memory_length'" in error
 
 
+@pytest.mark.one_mpi
 def test_a_step_that_is_too_large(workplace: Any, program: Any) -> None:
     job = workplace.job('[solver]\nkind = "gd"\nstep = 1e9', loss="squared")
     error = one_error(program(4, "train", job, timeout=LIMIT), rc=3)
@@ -106,6 +113,7 @@ def test_a_step_that_is_too_large(workplace: Any, program: Any) -> None:
     assert "solver.step" in error
 
 
+@pytest.mark.one_mpi
 def test_a_run_that_is_there(workplace: Any, program: Any) -> None:
     job = workplace.job()
     assert program(2, "train", job, "--out", "run").rc == 0

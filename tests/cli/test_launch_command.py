@@ -80,6 +80,7 @@ def test_a_crashed_training_is_started_again(workplace: Any, program: Any) -> No
     assert not list(workplace.folder.glob(".mpi_gd-*"))
 
 
+@pytest.mark.one_mpi
 def test_it_gives_up(workplace: Any, program: Any) -> None:
     options = ["--ranks", "2", "--max-restarts", "2", "--mpirun", "false"]
     done = program(0, "launch", *options, "train", workplace.job(), timeout=100)
@@ -87,6 +88,7 @@ def test_it_gives_up(workplace: Any, program: Any) -> None:
     assert done.err.count("starting it again") == 2
 
 
+@pytest.mark.one_mpi
 def test_a_final_answer_is_not_asked_for_again(workplace: Any, program: Any) -> None:
     job = workplace.job('[solver]\nkind = "gd"\nstep = 1e9', loss="squared")
     done = program(0, "launch", "--ranks", "2", "--max-restarts", "3", "train", job, timeout=100)

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from mpi_gd.model import load_model
 
+# The bits of the sums are those of one process under both MPIs: see tests/mpi.
+pytestmark = pytest.mark.one_mpi
+
 N = 3000
 RNG = np.random.default_rng(17)
 X = np.round(RNG.normal(size=(N, 3)) * [1.0, 20.0, 0.1] + [0.0, 50.0, 0.0], 6)

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.launch import Completed, mpi_kind, mpirun_command
+from tests.launch import Completed, mpirun_command
 from tests.running import Running
 
 # What disks do is the same under all MPIs; `tests.faults` fills and damages them under each.
-pytestmark = pytest.mark.skipif(mpi_kind() == "openmpi", reason="tested under MPICH")
+pytestmark = pytest.mark.one_mpi
 
 GD = '[solver]\nkind = "gd"\nstep = 1e-3\n[stop]\nmax_iter = {max_iter}\ntol = 0\n'
 SAVING = "[checkpoint]\nevery_iterations = 10\nevery_seconds = 0\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="what all that is random follows from")
     parser.add_argument("--kind", action="append", help="this kind alone; may come several times")
     options = parser.parse_args()
+    # A limit of the time, as tests/run.sh sets one, is to leave no training behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     kinds = {
         name: kind for name, kind in kinds_here().items() if name in (options.kind or kinds_here())
     }

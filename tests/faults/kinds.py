@@ -184,7 +184,7 @@ def survived_loss(trial: Trial) -> str:
 
 def survived_loss_at(trial: Trial) -> str:
     """Under ULFM, ranks die at chosen calls: loading, asking, saving, scoring, recovering."""
-    points = {"open": 1, "read": 1, "scale": 1, "question": 900, "save": 3, "score": 1}
+    points = {"open": 1, "read": 1, "scale": 1, "question": 400, "save": 3, "score": 1}
     victims = trial.random.sample(range(4), trial.random.choice((1, 2, 3)))
     wishes = []
     for victim in victims:

@@ -32,15 +32,15 @@ alpha = 1e-3
 {solver}
 [stop]
 tol = 0
-max_iter = 3000
+max_iter = 1200
 [checkpoint]
-every_iterations = 100
+every_iterations = 40
 every_seconds = 0
 """
 _SOLVERS = {
     "gd": 'kind = "gd"\nstep = 0.01',
     "nesterov": 'kind = "nesterov"\nstep = 0.01',
-    "sgd": 'kind = "sgd"\nbatch_size = 3000\nepochs = 1500\nstep = 0.01',
+    "sgd": 'kind = "sgd"\nbatch_size = 3000\nepochs = 600\nstep = 0.01',
 }
 
 
