@@ -108,10 +108,16 @@ def _launch(
 ) -> Verdict:
     """Launch once; return how it has ended."""
     with _place_for_status() as status:
-        code = Launched(start, n_ranks, words, str(status)).wait(requests, grace)
+        launched = Launched(start, n_ranks, words, str(status))
+        code = launched.wait(requests, grace, lambda: _has_ended(_marker(status)))
         # A check makes no run.
         is_training = words[0] == "train" and "--check" not in words
         return judge(code, _marker(status)) if is_training else Verdict(_as_exit(code), False)
+
+
+def _has_ended(marker: dict[str, object] | None) -> bool:
+    """Whether the program says that it has."""
+    return marker is not None and marker.get("state") != "running"
 
 
 def judge(code: int, marker: dict[str, object] | None) -> Verdict:

@@ -14,6 +14,7 @@ from mpi_gd.commands.folder import RunFolder, choose_folder, lock_folder
 from mpi_gd.commands.inference import check_inference
 from mpi_gd.commands.jobs import read_shared_job, resolved
 from mpi_gd.commands.kept import Kept
+from mpi_gd.commands.lost import ending
 from mpi_gd.commands.results import check_test_data, finish
 from mpi_gd.commands.saving import Saver, find_saved
 from mpi_gd.commands.separation import may_diverge
@@ -66,7 +67,7 @@ def _through_losses(world: World, options: TrainOptions, kept: Kept) -> int:
         try:
             if not kept.is_watched:
                 kept.is_watched = True
-                pulse.start(world)
+                pulse.start(world, ending(world, kept))
                 look_around(world, options.progress)
             job = read_shared_job(world, path, options.overrides)
             if job.fault_tolerance == "continue":
@@ -95,10 +96,10 @@ def _recover(world: World, kept: Kept) -> None:
         try:
             lost += world.recover()
             kept.share(world)
+            pulse.start(world, ending(world, kept))
             break
         except RankLost:
             continue
-    pulse.forget(lost)
     if world.is_root and lost:
         ranks = "1 rank goes on" if world.size == 1 else f"{world.size} ranks go on"
         warn(f"lost {', '.join(lost)}: {ranks}")
