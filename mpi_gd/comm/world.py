@@ -61,6 +61,10 @@ class World(ABC):
     def alltoallv(self, pieces: list[NDArray[Any]]) -> list[NDArray[Any]]:
         """Send piece i, of one dimension, to rank i; return what came, by rank."""
 
+    def meet(self, seconds: float = 3.0) -> bool:
+        """Whether all ranks come here within some seconds: an error that all of them have."""
+        return True
+
     def announce_abort(self) -> bool:
         """Tell the others that this rank aborts; False if another one has told so before."""
         return True

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpi_gd.allocation import Allocation, find_allocation
+from mpi_gd.commands.answering import silent_hosts
 from mpi_gd.commands.mpirun import Launched, Requests, count_cores, mpirun_words
 from mpi_gd.commands.requeue import may_crash_again, put_back
 from mpi_gd.errors import JobError
@@ -42,6 +43,10 @@ class Verdict:
     has_crashed: bool
     folder: str = ""
     """The run's, if the training got as far as having one."""
+    message: str = ""
+    """What the program has said of its end; empty if it had no time to."""
+    hosts: tuple[str, ...] = ()
+    """Where it was."""
 
 
 def run(options: LaunchOptions) -> int:
@@ -61,6 +66,8 @@ def run(options: LaunchOptions) -> int:
     words, n_restarts = options.words, 0
     while True:
         verdict = _launch(start, n_ranks, words, requests, options.grace)
+        if verdict.has_crashed and not verdict.message and not requests.count:
+            _look_for_hosts(verdict.hosts)
         if options.requeue and allocation:
             return _requeued(verdict, allocation, requests, options.max_restarts)
         if not verdict.has_crashed or requests.count or n_restarts == options.max_restarts:
@@ -75,6 +82,14 @@ def run(options: LaunchOptions) -> int:
         _pause(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (n_restarts - 1)), requests)
         if requests.count:
             return _EXIT_STOPPED
+
+
+def _look_for_hosts(hosts: Sequence[str]) -> None:
+    """Say which hosts are gone: MPI may not, and the ranks had no time to."""
+    silent = silent_hosts(hosts)
+    if silent:
+        more = f" and {len(silent) - 8} more" if len(silent) > 8 else ""
+        _warn(f"lost host {', '.join(silent[:8])}{more}: no answer from there")
 
 
 def _requeued(
@@ -136,8 +151,10 @@ def judge(code: int, marker: dict[str, object] | None) -> Verdict:
         return Verdict(_EXIT_STOPPED, False)
     folder = folder if isinstance(folder, str) else ""
     if state == "failed" and isinstance(told, int) and told:
-        return Verdict(told, told not in _FINAL, folder)
-    return Verdict(crash.code, True, folder)
+        return Verdict(told, told not in _FINAL, folder, str(marker.get("message", "")))
+    hosts = marker.get("hosts")
+    names = tuple(map(str, hosts)) if isinstance(hosts, list) else ()
+    return Verdict(crash.code, True, folder, hosts=names)
 
 
 def again(words: Sequence[str], folder: str) -> tuple[str, ...]:

@@ -22,27 +22,34 @@ def ending(world: World, kept: Kept) -> Callable[[str], None]:
     """Return what ends the run, from any thread, given the text that says who is lost."""
 
     def end(lost: str) -> None:
-        message = (
-            f"{lost} while the others wait; ending the run. Go on with --resume, on the hosts that "
-            "are left"
-        )
-        with contextlib.suppress(OSError):
-            # At once: the main thread, which waits in MPI, may hold the lock of a buffer.
-            os.write(2, f"mpi_gd: error: {message}\n".encode("utf-8", "backslashreplace"))
         last = threading.Timer(_LAST_SECONDS, os.kill, [os.getpid(), signal.SIGKILL])
         last.daemon = True
         last.start()
-        write_status(
-            kept.folder.path if kept.folder and kept.has_begun else None,
-            "failed",
-            # That of a crash, after which a launcher starts again.
-            1,
-            message=message,
-            iteration=kept.iteration,
-            ranks=world.size,
-        )
+        is_first = True
         with contextlib.suppress(Exception):
-            world.announce_abort()
+            is_first = world.announce_abort()
+        if is_first:
+            _tell(lost, world, kept)
         world.abort()
 
     return end
+
+
+def _tell(lost: str, world: World, kept: Kept) -> None:
+    """Say it, and leave it in the marker."""
+    message = (
+        f"{lost} while the others wait; ending the run. Go on with --resume, on the hosts that are "
+        "left"
+    )
+    with contextlib.suppress(OSError):
+        # At once: the main thread, which waits in MPI, may hold the lock of a buffer.
+        os.write(2, f"mpi_gd: error: {message}\n".encode("utf-8", "backslashreplace"))
+    write_status(
+        kept.folder.path if kept.folder and kept.has_begun else None,
+        "failed",
+        # That of a crash, after which a launcher starts again.
+        1,
+        message=message,
+        iteration=kept.iteration,
+        ranks=world.size,
+    )

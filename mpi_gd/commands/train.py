@@ -21,7 +21,7 @@ from mpi_gd.commands.separation import may_diverge
 from mpi_gd.commands.setup import Setup, set_up
 from mpi_gd.commands.surroundings import look_around, stop_requested
 from mpi_gd.config import Job
-from mpi_gd.errors import JobError, MpiGdError, RankLost
+from mpi_gd.errors import JobError, MpiGdError, OutOfStep, RankLost
 from mpi_gd.options import TrainOptions
 from mpi_gd.report import warn
 from mpi_gd.status import STATUS_NAME, read_status, write_status
@@ -73,10 +73,20 @@ def _through_losses(world: World, options: TrainOptions, kept: Kept) -> int:
             if job.fault_tolerance == "continue":
                 _require_survival(world)
             return _attempt(world, options, job, path, kept)
-        except RankLost:
-            if job and job.fault_tolerance == "stop":
+        except (RankLost, OutOfStep) as error:
+            if (job and job.fault_tolerance == "stop") or not _is_loss(world, error):
                 raise
             _recover(world, kept)
+
+
+def _is_loss(world: World, error: Exception) -> bool:
+    """Whether a rank has died; a sum that lacks the part of a dead one does not fit either."""
+    if isinstance(error, RankLost):
+        return True
+    try:
+        return world.can_survive and not world.meet()
+    except RankLost:
+        return True
 
 
 def _require_survival(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.launch import mpirun
-from tests.machines.across import start
+from tests.launch import mpirun as mpirun_here
+from tests.machines.across import mpirun, start
 from tests.machines.network import Network, why_no_network
 from tests.running import Running
 
@@ -36,10 +37,10 @@ alpha = 1e-3
 kind = "gd"
 step = 0.01
 [stop]
-max_iter = 300
+max_iter = 100
 tol = 0
 [checkpoint]
-every_iterations = 10
+every_iterations = 5
 every_seconds = 0
 """
 
@@ -60,6 +61,17 @@ class Cluster:
         job = options.pop("job", "stop.toml")
         words = [*script, "train", job, "--out", out, "--progress", "none", *more]
         running = start(self.network, hosts, words, self.folder, **options)
+        self._running.append(running)
+        return running
+
+    def launch(self, hosts: dict[str, int], out: str, **env: str) -> Running:
+        """Start a training, slowly, by the program's own launcher on the head."""
+        start, wishes = mpirun(self.network, hosts)
+        words = [sys.executable, SLOWLY, "launch", "--max-restarts", "0", "--mpirun"]
+        words += [shlex.join(start), "--ranks", str(sum(hosts.values()))]
+        words += ["train", "stop.toml", "--out", out, "--progress", "none"]
+        command = self.network["head"].command(words, self.folder)
+        running = Running(command, self.folder, **{**wishes, **env})
         self._running.append(running)
         return running
 
@@ -97,7 +109,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "data/y.npy", (x @ rng.normal(size=7) + rng.normal(size=len(x)) > 0) * 1.0)
     for tolerance in ("stop", "continue"):
         (folder / f"{tolerance}.toml").write_text(_JOB.format(tolerance=tolerance))
-    done = mpirun(0, ["-m", "mpi_gd", "train", "stop.toml", "--out", "whole"], cwd=folder)
+    done = mpirun_here(0, ["-m", "mpi_gd", "train", "stop.toml", "--out", "whole"], cwd=folder)
     assert done.rc == 0, done.text
     return folder
 

@@ -14,7 +14,7 @@ _answer = Objective.answer
 
 def _slowly(self: Objective, *args: Any, **kwargs: Any) -> Any:
     """Answer a question, later."""
-    time.sleep(0.005)
+    time.sleep(0.02)
     return _answer(self, *args, **kwargs)
 
 

@@ -14,7 +14,7 @@ from tests.launch import mpi_kind
 from tests.machines.network import Network
 from tests.running import Running
 
-__all__ = ["kind", "start"]
+__all__ = ["kind", "mpirun", "start"]
 
 
 def kind() -> str:
@@ -37,16 +37,23 @@ def start(
 
     `options` are more options of mpirun, `device` what MPI's messages go through.
     """
-    flags, wishes = _SETTINGS[kind()](network, hosts, device)
+    flags, wishes = mpirun(network, hosts, device)
     if kind() == "openmpi":
         # It alone takes nothing of the environment along to other hosts.
         flags += [word for name in env for word in ("-x", name)]
+    command = [*flags, *options, "-n", str(sum(hosts.values())), sys.executable, *words]
+    return Running(network["head"].command(command, folder), folder, **{**wishes, **env})
+
+
+def mpirun(
+    network: Network, hosts: Mapping[str, int], device: str = "eth0"
+) -> tuple[list[str], dict[str, str]]:
+    """Return an mpirun for the network's head, without the ranks' number, and its environment."""
+    flags, wishes = _SETTINGS[kind()](network, hosts, device)
     beside = Path(sys.executable).parent
-    command = [str(beside / "mpirun"), *flags, *options, "-n", str(sum(hosts.values()))]
     wishes["TMPDIR"] = "/var/tmp"
     wishes["PATH"] = f"{beside}:{os.environ.get('PATH', os.defpath)}"
-    command = network["head"].command([*command, sys.executable, *words], folder)
-    return Running(command, folder, **{**wishes, **env})
+    return [str(beside / "mpirun"), *flags], wishes
 
 
 def _listed(hosts: Mapping[str, int]) -> str:
@@ -89,7 +96,13 @@ def _impi(
     listed.write_text(_listed(hosts).replace(",", "\n") + "\n")
     flags = ["-bootstrap", "ssh", "-bootstrap-exec", str(network.agent)]
     flags += ["-iface", "eth0", "-machinefile", str(listed)]
-    return flags, {"FI_PROVIDER": "tcp", "FI_TCP_IFACE": device}
+    return flags, {
+        "FI_PROVIDER": "tcp",
+        "FI_TCP_IFACE": device,
+        # All hosts would pin their first rank to the same core, and each rank would spin.
+        "I_MPI_PIN": "0",
+        "I_MPI_THREAD_YIELD": "2",
+    }
 
 
 _SETTINGS = {"openmpi": _openmpi, "mpich": _mpich, "impi": _impi}
