@@ -37,7 +37,7 @@ def start_mpi(environ: Mapping[str, str] | None = None) -> None:
         )
     if launcher.offers_survival():
         # Collectives by hosts do not see that a rank has died: a sum came back without its part.
-        os.environ.setdefault("OMPI_MCA_coll", "^han,adapt")  # noqa: SIM112 - its real name
+        os.environ.setdefault("OMPI_MCA_coll", "^han,adapt")
     MPI.Init_thread(MPI.THREAD_MULTIPLE)
 
 

@@ -43,10 +43,8 @@ class Verdict:
     has_crashed: bool
     folder: str = ""
     """The run's, if the training got as far as having one."""
-    message: str = ""
-    """What the program has said of its end; empty if it had no time to."""
     hosts: tuple[str, ...] = ()
-    """Where it was."""
+    """Where it was, if it had no time to say why it ended."""
 
 
 def run(options: LaunchOptions) -> int:
@@ -66,7 +64,7 @@ def run(options: LaunchOptions) -> int:
     words, n_restarts = options.words, 0
     while True:
         verdict = _launch(start, n_ranks, words, requests, options.grace)
-        if verdict.has_crashed and not verdict.message and not requests.count:
+        if verdict.has_crashed and not requests.count:
             _look_for_hosts(verdict.hosts)
         if options.requeue and allocation:
             return _requeued(verdict, allocation, requests, options.max_restarts)
@@ -151,7 +149,7 @@ def judge(code: int, marker: dict[str, object] | None) -> Verdict:
         return Verdict(_EXIT_STOPPED, False)
     folder = folder if isinstance(folder, str) else ""
     if state == "failed" and isinstance(told, int) and told:
-        return Verdict(told, told not in _FINAL, folder, str(marker.get("message", "")))
+        return Verdict(told, told not in _FINAL, folder)
     hosts = marker.get("hosts")
     names = tuple(map(str, hosts)) if isinstance(hosts, list) else ()
     return Verdict(crash.code, True, folder, hosts=names)

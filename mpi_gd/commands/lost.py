@@ -1,4 +1,4 @@
-"""The end of a run in which a rank is lost and MPI does not notice, as when its host has no power."""
+"""The end of a run that has lost a rank, where MPI does not notice: its host has no power, say."""
 
 from __future__ import annotations
 

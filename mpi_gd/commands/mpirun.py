@@ -26,8 +26,8 @@ _PROGRAM = (sys.executable, "-m", "mpi_gd")
 _LOOK_SECONDS = 0.05
 # From SIGTERM to SIGKILL, and from mpirun's end to that of its last process.
 _END_SECONDS = 2.0
-# From the program's own word that it has ended to the end of an mpirun that does not see it, as when
-# a host has no power; and from one look for that word to the next.
+# From the program's own word that it has ended to the end of an mpirun that does not see it, as
+# when a host has no power; and from one look for that word to the next.
 _LINGER_SECONDS = 10.0
 _NEXT_LOOK_SECONDS = 0.5
 # After which ranks that cannot be seen, being on other hosts, are taken to have started.

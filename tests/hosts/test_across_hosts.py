@@ -1,4 +1,4 @@
-"""Trainings across hosts: the bytes of one rank; what is wrong on one host is said, with its name."""
+"""Trainings across hosts: the bytes of one rank; what is wrong on one of them is said."""
 
 from __future__ import annotations
 

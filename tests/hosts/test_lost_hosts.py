@@ -1,4 +1,4 @@
-"""Hosts die or are cut off: one message that names them, an end in time, the same bytes after it."""
+"""Hosts die or are cut off: one message that names them, an end in time, the same bytes after."""
 
 from __future__ import annotations
 
