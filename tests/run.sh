@@ -51,7 +51,8 @@ test_hosts() {
         printf '\n===== %s: hosts: left out, for %s\n' "$1" "$no_hosts"
         return
     fi
-    step "$1: hosts" 300 "$PWD/.venvs/$1/bin/python" -m pytest -q "${marks[@]}" tests/hosts
+    step "$1: hosts" 300 "$PWD/.venvs/$1/bin/python" -m pytest -q -n 2 --dist loadfile \
+        "${marks[@]}" tests/hosts
 }
 
 # Whether what people install holds all it should: a wheel of a copy, so that no build is left here.

@@ -102,4 +102,3 @@ def test_a_host_is_more_than_its_ranks(cluster: Cluster) -> None:
     running.wait(30)
     assert "node2" in running.text
     assert not (cluster.folder / "daemon" / "model.npz").exists()
-    resume(cluster, "daemon", "node3", "node1")
