@@ -7,11 +7,10 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 mpis=(mpich openmpi) marks=""
-# Ranks that the MPI tests run on: under the two together 1, 2, 3, 5 and 8.
-declare -A sizes=([mpich]="2 3 5" [openmpi]="1 3 8")
+sizes=(1 2 3 4 8)
 while [[ $# -gt 0 ]]; do
     case $1 in
-        --quick) mpis=("${mpis[0]}") sizes=([mpich]="1 3" [openmpi]="1 3") marks="not slow" ;;
+        --quick) mpis=("${mpis[0]}") sizes=(1 3) marks="not slow" ;;
         --mpi) mpis=("${2:?--mpi needs a name: mpich or openmpi}"); shift ;;
         *) echo "run.sh: got $1, expected --quick or --mpi mpich|openmpi" >&2; exit 2 ;;
     esac
@@ -48,6 +47,15 @@ step() {
 # has FOLDER: whether there are tests in it.
 has() { compgen -G "$1/test_*.py" >/dev/null; }
 
+# test_hosts MPI: its trainings across virtual hosts, where the kernel lets us have some.
+test_hosts() {
+    if [[ -n $no_hosts ]]; then
+        names+=("$1: hosts") results+=("left out: $no_hosts")
+        return
+    fi
+    step "$1: hosts" 300 "$PWD/.venvs/$1/bin/python" -m pytest -q -n 2 --dist loadfile tests/hosts
+}
+
 # Whether what people install holds all it should: a wheel of a copy, so that no build is left here.
 check_wheel() {
     local copy
@@ -68,12 +76,15 @@ PYTHON
 }
 export -f check_wheel
 
-# The tests on a real Slurm, with daemons of their own; most of their time is spent in waiting.
-slurm_tests() {
-    bash tests/slurm/install.sh &&
-        MPI_GD_TESTS_NEED_SLURM=1 "$1" -m pytest -q -n 5 --dist loadfile tests/slurm
-}
-export -f slurm_tests
+# Slurm's daemons and virtual hosts are for root; where there is none, that is said in the summary.
+no_slurm="--quick, or one MPI alone" no_hosts="--quick, or one MPI alone"
+if [[ ${#mpis[@]} -gt 1 ]]; then
+    if no_slurm=$(bash tests/slurm/install.sh --check 2>&1); then
+        no_slurm=""
+        step "Slurm and hosts: set up" 300 bash tests/slurm/install.sh
+    fi
+    no_hosts=$(python3 -c 'from tests.machines.network import why_no_network as why; print(why())')
+fi
 
 first=1
 for mpi in "${mpis[@]}"; do
@@ -90,11 +101,12 @@ for mpi in "${mpis[@]}"; do
     fi
     flags=()
     [[ $mpi == openmpi ]] && flags=(--oversubscribe --bind-to none)
-    for n in ${sizes[$mpi]}; do
+    for n in "${sizes[@]}"; do
         has tests/mpi && step "$mpi: MPI tests on $n ranks" 300 "$bin/mpirun" "${flags[@]}" -n "$n" \
             "$python" -m tests.ranks -q --color=no -m "$marks" tests/mpi
     done
     has tests/cli && step "$mpi: whole program" 900 "$python" -m pytest -q -n 2 -m "$marks" tests/cli
+    test_hosts "$mpi"
     # What does not depend on the MPI need not be tried under the next one.
     marks="not one_mpi"
     # One or two of each kind; `python -m tests.faults` alone does 200.
@@ -102,14 +114,16 @@ for mpi in "${mpis[@]}"; do
         --count "$([[ $mpi == openmpi ]] && echo 18 || echo 7)"
 done
 
-if [[ ${#marks[@]} -eq 0 ]] && has tests/slurm; then
-    if why=$(bash tests/slurm/install.sh --check 2>&1); then
-        step "Slurm" 600 bash -c 'slurm_tests "$1"' - "$PWD/.venvs/${mpis[0]}/bin/python"
-    else
-        names+=("Slurm") results+=("skipped: ${why##*: }")
-    fi
+# Most of its time is spent in waiting.
+if [[ -z $no_slurm ]]; then
+    step "Slurm" 600 env MPI_GD_TESTS_NEED_SLURM=1 "$PWD/.venvs/${mpis[0]}/bin/python" -m pytest -q \
+        -n 5 --dist loadfile tests/slurm
+else
+    names+=("Slurm") results+=("left out: $no_slurm")
 fi
 if [[ ${#mpis[@]} -gt 1 ]]; then
+    # Intel's MPI is tried across hosts alone.
+    step "impi: set up" 900 bash jobs/setup.sh "$PWD/.venvs/impi" impi,test && test_hosts impi
     step "same bytes under both MPIs" 300 bash tests/both_mpis.sh "${mpis[@]/#/.venvs/}"
 fi
 
