@@ -118,26 +118,34 @@ class Lbfgs(Solver):
         """Move to the point that was asked about, remember the pair, and aim anew."""
         used = state.trial
         move = used * state.direction
-        change = answer.gradient - state.gradient
-        if float(np.dot(move, change)) > _LEAST_CURVATURE * float(np.dot(change, change)):
-            place = state.n_pairs % self.memory_length
-            state.moves[place], state.changes[place] = move, change
-            state.n_pairs += 1
+        self._remember(state, move, answer.gradient - state.gradient)
         state.u = state.u + move
         state.value, state.gradient, state.residual = answer.value, answer.gradient, answer.residual
         state.iteration += 1
         self._aim(state)
         return Step(state.u, answer, used)
 
+    def _remember(self, state: LbfgsState, move: Floats, change: Floats) -> None:
+        """Store a pair, in the place of the oldest."""
+        if float(np.dot(move, change)) > _LEAST_CURVATURE * float(np.dot(change, change)):
+            place = state.n_pairs % self.memory_length
+            state.moves[place], state.changes[place] = move, change
+            state.n_pairs += 1
+
+    def _steepest(self, state: LbfgsState) -> Floats:
+        """Return the direction of steepest descent."""
+        return -state.gradient
+
     def _aim(self, state: LbfgsState) -> None:
         """Begin a line search from the iterate."""
         state.direction = self._direction(state)
-        state.slope = float(np.dot(state.direction, state.gradient))
+        steepest = self._steepest(state)
+        state.slope = -float(np.dot(state.direction, steepest))
         if not state.slope < 0 and state.n_pairs:
             # Rounding has spoilt the matrix: begin again with the gradient.
             state.n_pairs = 0
-            state.direction = -state.gradient
-            state.slope = -float(np.dot(state.gradient, state.gradient))
+            state.direction = steepest
+            state.slope = -float(np.dot(steepest, steepest))
         state.trial = 1.0 if state.n_pairs else self._first_step(state)
         state.n_trials = 0
         state.low[:] = 0.0, state.value, state.slope
@@ -145,7 +153,7 @@ class Lbfgs(Solver):
 
     def _direction(self, state: LbfgsState) -> Floats:
         """Return -H g by the two-loop recursion."""
-        q = -state.gradient
+        q = self._steepest(state)
         last = state.n_pairs
         places = [k % self.memory_length for k in range(max(0, last - self.memory_length), last)]
         shares = []

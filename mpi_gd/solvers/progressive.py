@@ -20,7 +20,7 @@ from mpi_gd.solvers.solver import (
     diverged,
 )
 
-__all__ = ["Progressive"]
+__all__ = ["Progressive", "has_stages"]
 
 # One tile of so many, stage by stage.
 _STRIDES = (64, 16, 4)
@@ -28,11 +28,16 @@ _STRIDES = (64, 16, 4)
 _ROWS_EACH = 4
 _FEWEST_TILES = 4
 # The Hessian is that of so many rows for each of its columns, or of so many that it costs about an
-# eighth of a gradient on the stage's rows; they come from about so many tiles.
+# eighth of a gradient on the stage's rows, at most an eighth of them; they come from about so many
+# tiles.
 _HESSIAN_ROWS = 30
 _HESSIAN_SHARE = 3
+_HESSIAN_PART = 8
 _HESSIAN_TILES = 64
 _ROWS_UNIT = 16
+# Without a Hessian where finding inverses of so many columns would take longer than the gradients
+# that it saves: where columns^3 is more than so many times the numbers of all rows.
+_MATRIX_SHARE = 3
 # A stage is solved to so much of what its optimum is off by, because it is a sample's; and after
 # so many steps, whatever they have brought.
 _ENOUGH = 0.1
@@ -77,8 +82,8 @@ class Progressive(Lbfgs):
     stage's rows: with m rows for d columns a step leaves about d / m of what the objective is above
     its minimum. (Byrd, Chin, Neveitt and Nocedal, "On the Use of Stochastic Hessian Information in
     Optimization Methods for Machine Learning", SIAM J. Optim. 21(3), 2011.) With K outputs it is
-    that of a Kronecker product. For many more rows than parameters, and up to a few thousand
-    columns. Iterations are those on all rows.
+    that of a Kronecker product; with too many columns for a matrix it is a number, as in L-BFGS.
+    For many more rows than parameters. Iterations are those on all rows.
     """
 
     memory = _State
@@ -86,15 +91,16 @@ class Progressive(Lbfgs):
     def start(self, problem: Problem, u: Floats) -> _State:
         """Begin at u with an empty memory."""
         plain = super().start(problem, u)
-        first, second = no_inverse(u.size, problem.n_outputs)
+        has_matrix = _has_matrix(problem)
+        first, second = no_inverse(u.size if has_matrix else 0, problem.n_outputs)
         return _State(
             **{each.name: getattr(plain, each.name) for each in fields(plain)},
             first=first,
             second=second,
             stage=0,
-            is_known=False,
+            is_known=not has_matrix,
             is_begun=False,
-            bend=1.0,
+            bend=problem.mean_curvature,
             origin=u.copy(),
             n_steps=0,
             problem=problem,
@@ -126,8 +132,12 @@ class Progressive(Lbfgs):
         state.iteration = iteration
         if step.end or state.n_steps >= _MOST_STEPS or self._is_solved(state):
             state.stage += 1
-            state.is_known = state.is_begun = False
+            self._start_stage(state)
         return None
+
+    def _start_stage(self, state: _State) -> None:
+        """Let the next questions be those of a stage's beginning."""
+        state.is_known, state.is_begun = not _has_matrix(state.problem), False
 
     def _take_hessian(self, state: _State, answer: Answer) -> None:
         """Aim with a new matrix."""
@@ -158,19 +168,19 @@ class Progressive(Lbfgs):
         if not state.stage or np.array_equal(state.u, state.origin):
             raise diverged(state, answer, "rescale the columns or the target")
         state.u, state.stage = state.origin.copy(), len(_strides(state.problem))
-        state.is_known = state.is_begun = False
+        self._start_stage(state)
 
     def _accept(self, state: Any, answer: Answer) -> Step:
         """Move to the trial point."""
         step = super()._accept(state, answer)
         state.n_steps += 1
-        if state.n_steps >= _RENEW and _stride(state) == 1:
+        if state.n_steps >= _RENEW and _stride(state) == 1 and state.first.size:
             state.is_known = False
         return step
 
     def _give_up(self, state: Any) -> Step | None:
         """Drop the memory, then the matrix, before the end."""
-        if state.n_pairs or not state.n_steps:
+        if state.n_pairs or not state.n_steps or not state.first.size:
             return super()._give_up(state)
         state.is_known = False
         return None
@@ -189,11 +199,25 @@ class Progressive(Lbfgs):
 
     def _first_matrix(self, state: Any, q: Floats, last: int) -> Floats:
         """Return H_0 q."""
+        if not state.first.size:
+            return super()._first_matrix(state, q, last)
         return apply_inverse((state.first, state.second), q)
 
     def _first_step(self, state: Any) -> float:
         """Return the first step along a direction: the Hessian's is 1."""
-        return 1.0
+        return 1.0 if state.first.size else super()._first_step(state)
+
+
+def has_stages(problem: Problem) -> bool:
+    """Whether a sample of the rows tells anything of the optimum."""
+    return bool(_strides(problem))
+
+
+def _has_matrix(problem: Problem) -> bool:
+    """Whether the Hessian of a sample is worth its inverse."""
+    columns = problem.n_params // problem.n_outputs
+    n_numbers = problem.n_rows * problem.row_numbers * problem.n_outputs
+    return not problem.n_rows or columns**3 <= _MATRIX_SHARE * n_numbers
 
 
 def _strides(problem: Problem) -> list[int]:
@@ -221,7 +245,8 @@ def _hessian_sample(problem: Problem, stride: int) -> Sample | None:
     """Return the part of a stage's rows that its Hessian is made of."""
     columns = problem.n_params // problem.n_outputs
     n_rows = problem.rows_of(Sample(stride))
-    wanted = max(_HESSIAN_ROWS * columns, _HESSIAN_SHARE * n_rows // columns)
+    cheap = min(_HESSIAN_SHARE * n_rows // columns, n_rows // _HESSIAN_PART)
+    wanted = max(_HESSIAN_ROWS * columns, cheap)
     if wanted >= n_rows:
         return _sample(stride)
     n_tiles = max(_HESSIAN_TILES, -(-wanted // problem.tile_rows))
