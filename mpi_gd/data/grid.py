@@ -20,7 +20,7 @@ _FEWEST_TILE_ROWS = 512
 # A small data set is cut into about so many tiles, enough for so many ranks.
 _WANTED_TILES = 64
 # A sparse tile has so many numbers for each column, unless there would be fewer tiles than that.
-_SPARSE_SHARE = 2
+_SPARSE_SHARE = 4
 _FEWEST_TILES = 16
 _INDEX_BYTES = 4
 # Beyond this many tiles they grow, to leave the exact sum its bits.

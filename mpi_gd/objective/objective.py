@@ -172,18 +172,18 @@ class Objective:
             reduce_seconds=(reduced - computed) * 1e-9,
         )
 
-    def gram(self, u: Floats, curvature: Curvature) -> Floats:
+    def gram(self, u: Floats, curvature: Curvature, sample: Sample | None = None) -> Floats:
         """Return sum_i h_i x_i x_i' over all ranks' rows, x in the solver's coordinates, at u.
 
         (n_params, n_params), not divided by the weights; `curvature` gives h. Collective.
         """
         usual = self._kernel.curvature
         self._kernel.curvature, self._kernel.loss = curvature, self._loss
-        question = Question(u, hessian=True)
+        question = Question(u, hessian=True, sample=sample)
         tile_sum = self._tile_sum(self._rows.grid.n_tiles, self._width(question))
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                sums, *_ = self._streamed(question, self._all, None, tile_sum, 0)
+                sums, *_ = self._streamed(question, self._chunks(question), None, tile_sum, 0)
         finally:
             self._kernel.curvature = usual
             pulse.done()
