@@ -19,7 +19,7 @@ from mpi_gd.objective.elimination import Elimination, eliminate
 from mpi_gd.objective.kernel import COUNT, LOSS, RESIDUAL, WEIGHT, Curvature, Kernel
 from mpi_gd.objective.moments import second_moments
 from mpi_gd.objective.rows import Floats, Rows
-from mpi_gd.objective.sample import BatchPlan, BatchRows, sampled_tiles
+from mpi_gd.objective.sample import BatchPlan, BatchRows, sampled_rows
 from mpi_gd.objective.scaling import Scaling
 from mpi_gd.penalties import Bound
 from mpi_gd.solvers import Answer, Batch, Problem, Question, Sample
@@ -275,14 +275,11 @@ class Objective:
 
     def _sampled(self, sample: Sample) -> _Chunks:
         """Return the local rows of a sample of tiles."""
-        rows, n_tiles = self._rows, self._rows.grid.n_tiles
-        tiles = sampled_tiles(n_tiles, sample.stride, self._seed)
-        own = tiles[(tiles >= rows.first_tile) & (tiles < rows.last_tile)] - rows.first_tile
-        chunks = [self._all.places[tile] for tile in own.tolist()]
-        if sample.rows:
-            chunks = [(start, min(start + sample.rows, stop)) for start, stop in chunks]
-        has_first = rows.first_tile <= tiles[0] < rows.last_tile
-        return _Chunks(chunks, bool(has_first), n_tiles / len(tiles))
+        grid, first, last = self._rows.grid, self._rows.first_tile, self._rows.last_tile
+        offset = first * grid.tile_rows
+        rows = sampled_rows(grid, sample.stride, sample.rows, self._seed)
+        own = [(i - offset, j - offset) for tile, i, j in rows if first <= tile < last]
+        return _Chunks(own, first <= rows[0][0] < last, grid.n_tiles / len(rows))
 
     def _local_sums(self, question: Question, chunks: _Chunks) -> Floats:
         """Return the sums over this rank's tiles, or over its chunks of a sample or batch."""

@@ -26,8 +26,8 @@ MOST_COLUMNS = 500
 # and one with less than that costs least squares in float64 digits.
 _SUSPECT = 1e-7
 _COSTLY = 1e-3
-# About so many tiles are looked at first: they may show that no column depends on others.
-_SOME_TILES = 32
+# A part of each tile is looked at first: it may show that no column depends on others.
+_SOME = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +61,8 @@ def find_rank(
         return gram if has_intercept else gram[:d, :d]
 
     # What is new of a column in some rows is new in all of them; the column itself is longer there.
-    stride = rows.grid.n_tiles // _SOME_TILES
-    if stride > 1 and _least_new(gram_of(Sample(stride))) > _COSTLY * stride:
+    part = max(1, rows.grid.tile_rows // _SOME)
+    if rows.grid.n_tiles >= _SOME and _least_new(gram_of(Sample(1, part))) > _COSTLY * _SOME:
         return Rank(np.ones(d, dtype=bool), {}, False)
     gram = gram_of(None)
     share = _least_new(gram)

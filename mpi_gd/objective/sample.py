@@ -5,9 +5,10 @@ batch has lanes; a batch takes one chunk from each stratum, in a random order th
 for every epoch. So each row is in one batch of an epoch, a batch touches few places of the memory,
 and every rank finds its own part of it without a message.
 
-A sample takes one tile of every `stride` consecutive ones, so that rows in some order are as well
-as shuffled ones, and all ranks have their share. Each tile has a random number, and the tile of the
-least one is taken: so the tiles of a stride are among those of every stride that divides it.
+A sample takes one tile of every `stride` consecutive ones, or a piece of it, so that rows in some
+order are as well as shuffled ones, and all ranks have their share. A tile has two random numbers:
+the tile whose first is the least of the stride's is taken, so the tiles of a stride are among those
+of every stride that divides it; the other says where in the tile the piece is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from mpi_gd.data.grid import RowGrid
 
-__all__ = ["BatchPlan", "BatchRows", "sampled_tiles"]
+__all__ = ["BatchPlan", "BatchRows", "sampled_rows"]
 
 # A chunk has at least so many rows, for the sake of the matrix product, and a batch at most so
 # many lanes.
@@ -29,14 +30,25 @@ _MOST_LANES = 64
 _TILES = (1 << 64) - 1
 
 
-def sampled_tiles(n_tiles: int, stride: int, seed: int) -> NDArray[np.int64]:
-    """Return the tiles of a sample, one of every `stride`, in order."""
+def sampled_rows(grid: RowGrid, stride: int, piece: int, seed: int) -> list[tuple[int, int, int]]:
+    """Return the tiles of a sample, and of each the global rows [start, stop), in order.
+
+    `piece` is how many rows of each tile there are; 0: all.
+    """
+    n_tiles = grid.n_tiles
     n_strata = -(-n_tiles // stride)
-    numbers = np.full(n_strata * stride, np.inf)
+    numbers = np.full((2, n_strata * stride), np.inf)
     key = np.array([seed, _TILES], dtype=np.uint64)
-    numbers[:n_tiles] = np.random.Generator(np.random.Philox(key=key)).random(n_tiles)
-    chosen = np.argmin(numbers.reshape(n_strata, stride), axis=1).astype(np.int64)
-    return np.asarray(np.arange(n_strata) * stride + chosen)
+    numbers[:, :n_tiles] = np.random.Generator(np.random.Philox(key=key)).random((2, n_tiles))
+    chosen = np.argmin(numbers[0].reshape(n_strata, stride), axis=1) + np.arange(n_strata) * stride
+    found = []
+    for tile in chosen.tolist():
+        start, stop = grid.tile_bounds(tile)
+        if piece:
+            start += int(numbers[1, tile] * max(1, (stop - start) // piece)) * piece
+            stop = min(start + piece, stop)
+        found.append((tile, start, stop))
+    return found
 
 
 @dataclass(frozen=True)

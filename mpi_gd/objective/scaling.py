@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mpi_gd.comm import Reduction, TileSum, World
 from mpi_gd.errors import DataError
 from mpi_gd.objective.rows import Floats, Rows
-from mpi_gd.objective.sample import sampled_tiles
+from mpi_gd.objective.sample import sampled_rows
 
 __all__ = ["Scaling", "find_scaling", "require_finite"]
 
@@ -35,9 +35,11 @@ _FAR = 1e3
 _PILOT_OFF = 16.0
 # A column whose deviation is below this share of its mean is constant, but for rounding.
 _CONSTANT = 1e-12
-# Moments that only have to be near enough are those of so many tiles, twice as many at most, where
-# that is a quarter of them or less.
-_ROUGH_TILES = 32
+# Moments that only have to be near enough are those of a part of so many tiles, twice as many at
+# most, where that makes so many rows, and is an eighth of them or less.
+_ROUGH_TILES = 64
+_ROUGH_ROWS = 32_768
+_ROUGH_SHARE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,10 +301,18 @@ def _sampled_moments(
 
     None where a sample is not much less than all, or does not show what a column is like.
     """
-    stride = rows.grid.n_tiles // _ROUGH_TILES
-    if stride < 4 or not rows.x.can_shift:
+    grid = rows.grid
+    if grid.n_samples < _ROUGH_SHARE * _ROUGH_ROWS or not rows.x.can_shift:
         return None
-    chosen = sampled_tiles(rows.grid.n_tiles, stride, seed)
+    stride = max(1, grid.n_tiles // _ROUGH_TILES)
+    piece = min(grid.tile_rows, _ROUGH_ROWS * stride // grid.n_tiles)
+    first, last = rows.first_tile, rows.last_tile
+    offset = first * grid.tile_rows
+    chosen = [
+        (start - offset, stop - offset)
+        for tile, start, stop in sampled_rows(grid, stride, piece, seed)
+        if first <= tile < last
+    ]
     found = _moments(world, rows, center, reduction, chosen=chosen)
     spread = np.sqrt(found.variance)
     # Where one is not finite, this is not true.
@@ -332,17 +342,15 @@ def _moments(
     center: Floats,
     reduction: Reduction,
     *,
-    chosen: NDArray[np.int64] | None = None,
+    chosen: list[tuple[int, int]] | None = None,
     first_only: bool = False,
 ) -> _Moments:
-    """Return the moments of the rows, or of the `chosen` tiles; collective.
+    """Return the moments of the rows, or of the `chosen` local ones; collective.
 
     `first_only` looks at the first tile of all: a pilot, whose mean is near enough.
     """
     d = len(center)
-    own = list(rows.tiles())
-    if chosen is not None:
-        own = [own[k - rows.first_tile] for k in chosen if rows.first_tile <= k < rows.last_tile]
+    own = list(rows.tiles()) if chosen is None else chosen
     reader = rows.x.reader(rows.grid.block_rows)
     sums = np.empty(2 * d + 2)
 

@@ -124,15 +124,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Sample:
-    """One tile of every `stride` consecutive ones: a function of the seed and `stride` alone.
+    """One tile of every `stride` consecutive ones, or a piece of it: a function of the seed alone.
 
-    The tiles of a stride are among those of every stride that divides it. The rows that count are
-    `Problem.rows_of` at most: the last tile may be shorter, and rows may have no weight.
+    The tiles of a stride are among those of every stride that divides it, and a piece is within
+    every one that is so many times as long. The rows are `Problem.rows_of` at most: the last tile
+    may be shorter, and rows may have no weight.
     """
 
     stride: int
     rows: int = 0
-    """Of each tile the first so many rows; 0: all of them."""
+    """Of each tile so many consecutive rows; 0: all of them."""
 
 
 @dataclass(frozen=True)

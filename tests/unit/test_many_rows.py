@@ -183,7 +183,7 @@ def test_auto_samples_where_rows_are_many() -> None:
     solver, why = Auto().choose(problem())
     assert isinstance(solver, Progressive)
     assert why == "there are 1,000,000 rows for 101 parameters: solved on samples first"
-    assert isinstance(Auto().choose(problem(n_rows=10_000, tile_rows=128))[0], Newton)
+    assert isinstance(Auto().choose(problem(n_rows=100_000, tile_rows=1024))[0], Newton)
     few = problem(n_params=3, row_numbers=2.0, n_rows=100_000, tile_rows=2048)
     assert isinstance(Auto().choose(few)[0], Newton)
 

@@ -14,7 +14,7 @@ from mpi_gd.data.grid import RowGrid
 from mpi_gd.losses import Logistic, Loss, Multinomial, Poisson
 from mpi_gd.matrix import Dense
 from mpi_gd.objective import Objective, Rows, find_scaling
-from mpi_gd.objective.sample import sampled_tiles
+from mpi_gd.objective.sample import sampled_rows
 from mpi_gd.penalties import L2
 from mpi_gd.solvers import Question, Sample
 from mpi_gd.solvers.solver import Floats
@@ -67,20 +67,37 @@ def point(objective: Objective, seed: int = 1) -> Floats:
     return 0.3 * np.random.default_rng(seed).normal(size=objective.n_params)
 
 
-@given(st.integers(1, 400), st.sampled_from([1, 2, 4, 16, 64]), st.integers(0, 2**63))
-def test_a_sample_has_one_tile_of_each_stratum_and_is_nested(
-    n_tiles: int, stride: int, seed: int
+@given(st.integers(1, 300_000), st.sampled_from([1, 2, 4, 16]), st.integers(0, 2**63), st.data())
+def test_a_sample_has_a_piece_in_each_stratum_and_is_nested(
+    n: int, stride: int, seed: int, data: st.DataObject
 ) -> None:
-    tiles = sampled_tiles(n_tiles, stride, seed)
-    assert (tiles // stride).tolist() == list(range(-(-n_tiles // stride)))
-    assert tiles[-1] < n_tiles
+    grid = RowGrid(n, 30, 8)
+    piece = 16 * data.draw(st.integers(0, grid.tile_rows // 16))
+    found = sampled_rows(grid, stride, piece, seed)
+    assert [tile // stride for tile, _, _ in found] == list(range(-(-grid.n_tiles // stride)))
+    for tile, start, stop in found:
+        first, last = grid.tile_bounds(tile)
+        assert first <= start < stop <= last
+        assert stop - start == min(piece or grid.tile_rows, last - start)
     for wider in (4 * stride, 64 * stride):
-        assert set(sampled_tiles(n_tiles, wider, seed)) <= set(tiles.tolist())
+        few = {tile for tile, _, _ in sampled_rows(grid, wider, piece, seed)}
+        assert few <= {tile for tile, _, _ in found}
 
 
-def test_other_seeds_draw_other_tiles() -> None:
-    drawn = {tuple(sampled_tiles(64, 16, seed).tolist()) for seed in range(20)}
-    assert len(drawn) > 15
+@pytest.mark.parametrize("seed", range(5))
+def test_pieces_are_within_longer_ones(seed: int) -> None:
+    grid = RowGrid(1_000_000, 100, 8)
+    assert grid.tile_rows == 2048
+    # The last tile is shorter: its pieces may lie elsewhere.
+    short, long = (sampled_rows(grid, 7, piece, seed)[:-1] for piece in (128, 512))
+    for (tile, i, j), (same, first, last) in zip(short, long, strict=True):
+        assert tile == same and first <= i < j <= last
+
+
+def test_other_seeds_draw_other_rows() -> None:
+    grid = RowGrid(100_000, 100, 8)
+    assert len({tuple(sampled_rows(grid, 8, 0, seed)) for seed in range(20)}) > 15
+    assert len({tuple(sampled_rows(grid, 1, 64, seed)) for seed in range(20)}) == 20
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
@@ -91,9 +108,8 @@ def test_a_sample_is_the_objective_of_its_rows(loss: Loss, weighted: bool) -> No
     u, grid = point(objective), RowGrid(N, D, 8)
     for sample in (Sample(4), Sample(2, 48), Sample(1, 100)):
         chosen = np.zeros(N)
-        for tile in sampled_tiles(grid.n_tiles, sample.stride, SEED):
-            start, stop = grid.tile_bounds(int(tile))
-            chosen[start : min(stop, start + (sample.rows or N))] = 1.0
+        for _, start, stop in sampled_rows(grid, sample.stride, sample.rows, SEED):
+            chosen[start:stop] = 1.0
         whole = objective_of(
             SerialWorld(), loss, chosen if weight is None else chosen * weight, alpha=0.0
         )
