@@ -9,7 +9,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export OPENBLAS_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
-for solver in newton lbfgs gd barzilai-borwein nesterov sgd; do
+for solver in newton progressive newton-cg lbfgs owl-qn gd barzilai-borwein nesterov sgd; do
     models=() ranks=2
     for venv in "$@"; do
         flags=()

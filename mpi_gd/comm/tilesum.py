@@ -41,6 +41,9 @@ _SPARE_BITS = 8
 # They are agreed on anew when the terms' size has fallen to 2^-8 of what it was.
 _FALL_BITS = 8
 _UNKNOWN = -(1 << 20)
+# One tile shows little of the size of a column that is seldom other than 0: terms may be so many
+# times larger still. Two limbs have the bits for that.
+_SPARE_OF_ONE = 2.0**16
 # Exponents for which the limbs' units and the extraction constants are normal numbers.
 _LOWEST, _HIGHEST = -800, 960
 # So many tiles, and about so many numbers, are split at a time: they stay in the cache.
@@ -116,7 +119,7 @@ class TileSum:
         exponents are chosen by it alone.
         """
         if self._mode == "exact" and self.exponents[0] == _UNKNOWN:
-            self._agree(_largest(pilot()[None]))
+            self._agree(_SPARE_OF_ONE * _largest(pilot()[None]))
         with np.errstate(invalid="ignore", over="ignore"):
             self._sum_local(tiles())
             self._reduce(extra)

@@ -31,6 +31,7 @@ from mpi_gd.objective import (
     find_scaling,
     find_spread,
     find_start,
+    require_finite,
 )
 from mpi_gd.penalties import Bound
 from mpi_gd.solvers import SOLVERS, Auto, Problem, Solver
@@ -100,10 +101,13 @@ class Setup:
         return found
 
 
-def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Setup:
+def set_up(
+    world: World, job: Job, base: Path, kept: Loaded | None = None, *, thorough: bool = False
+) -> Setup:
     """Read the data that `job` names relative to `base`, and plan the objective; collective.
 
-    `kept`, on all ranks or none, is what was read before some ranks died.
+    `kept`, on all ranks or none, is what was read before some ranks died. `thorough`: look at every
+    number now, and not where the training meets it.
     Raises on all ranks: DataError, FileError, JobError.
     """
     data = load(world, job.data, base, kept=kept)
@@ -143,7 +147,13 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         intercept=job.intercept,
         ties=ties,
         n_outputs=n_outputs,
+        rough=None if thorough else job.seed,
     )
+
+    def look() -> None:
+        with world.phase("looking for what is not a finite number"):
+            require_finite(rows, columns, data.source.locate)
+
     with world.phase("matching the penalty with the columns"):
         scaling, penalty = _named(
             "penalty",
@@ -166,6 +176,7 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         free=free.reshape(-1),
         is_ill_conditioned=bool(rank and rank.is_ill_conditioned),
         kink_width=1.0 if job.loss.is_smooth or is_classifier else find_spread(world, rows, y),
+        on_not_finite=look if scaling.is_rough else None,
     )
     # Found once: a checkpoint is made while all wait, and the file may be gone by then.
     shared = {"the data": data.fingerprint, **needs(job)}

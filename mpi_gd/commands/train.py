@@ -118,7 +118,7 @@ def _recover(world: World, kept: Kept) -> None:
 def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Kept) -> int:
     """Set up, train and finish with the ranks that there are; collective. Return the exit code."""
     base = path.parent
-    setup = set_up(world, job, base, kept.data)
+    setup = set_up(world, job, base, kept.data, thorough=options.check)
     kept.data = setup.data
     check_test_data(world, setup, base)
     check_inference(world, setup)

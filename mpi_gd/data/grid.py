@@ -20,7 +20,7 @@ _FEWEST_TILE_ROWS = 512
 # A small data set is cut into about so many tiles, enough for so many ranks.
 _WANTED_TILES = 64
 # A sparse tile has so many numbers for each column, unless there would be fewer tiles than that.
-_SPARSE_SHARE = 2
+_SPARSE_SHARE = 4
 _FEWEST_TILES = 16
 _INDEX_BYTES = 4
 # Beyond this many tiles they grow, to leave the exact sum its bits.
@@ -64,6 +64,11 @@ class RowGrid:
     def n_tiles(self) -> int:
         """Return the number of tiles."""
         return -(-self.n_samples // self.tile_rows)
+
+    @property
+    def row_numbers(self) -> float:
+        """Return how many numbers an average row stores."""
+        return self.n_stored / max(1, self.n_samples) if self.n_stored else float(self.n_features)
 
     def _row_bytes(self) -> int:
         """Return the bytes of an average row."""

@@ -6,6 +6,7 @@ bits depend on the block alone.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,37 +85,57 @@ class _CsrReader(Reader):
         """Return the rows [first, last)."""
         found = self._blocks.get((first, last))
         if found is None:
-            from scipy.sparse import csr_array
-
-            rows = self._rows
-            begin, end = int(rows.indptr[first]), int(rows.indptr[last])
-            part = csr_array(
-                (
-                    rows.data[begin:end],
-                    rows.indices[begin:end],
-                    rows.indptr[first : last + 1] - begin,
-                ),
-                shape=(last - first, rows.shape[1]),
-            )
-            found = self._blocks[first, last] = _CsrBlock(part)
+            found = self._blocks[first, last] = _CsrBlock(self._rows, first, last)
         return found
 
 
 class _CsrBlock(Block):
-    """A few thousand rows."""
+    """A few thousand rows.
 
-    def __init__(self, rows: csr_array) -> None:
-        self._rows = rows
-        # The same arrays, read as compressed columns.
-        self._transposed = rows.T
+    The products with vectors are those of SciPy, which adds them to what it is given: so nothing
+    is made that is as wide as X, and no block is checked again.
+    """
+
+    def __init__(self, rows: csr_array, first: int, last: int) -> None:
+        begin, end = int(rows.indptr[first]), int(rows.indptr[last])
+        self._shape = last - first, rows.shape[1]
+        self._data, self._indices = rows.data[begin:end], rows.indices[begin:end]
+        self._indptr = rows.indptr[first : last + 1] - rows.indptr[first]
+
+    @cached_property
+    def _rows(self) -> csr_array:
+        """Return the rows as SciPy's matrix."""
+        from scipy.sparse import csr_array
+
+        return csr_array((self._data, self._indices, self._indptr), shape=self._shape)
 
     def times(self, w: Floats, out: Floats) -> None:
         """Put X w into `out`."""
-        out[...] = self._rows @ w
+        if w.ndim > 1:
+            out[...] = self._rows @ w
+            return
+        from scipy.sparse import _sparsetools
+
+        out[...] = 0.0
+        n, d = self._shape
+        w = np.ascontiguousarray(w)
+        _sparsetools.csr_matvec(n, d, self._indptr, self._indices, self._data, w, out)
 
     def add_transposed_times(self, r: Floats, out: Floats) -> None:
         """Add X' r to `out`."""
-        out += self._transposed @ r
+        if r.ndim > 1:
+            out += self._rows.T @ r
+        else:
+            self._add_columns(self._data, r, out)
+
+    def _add_columns(self, data: Floats, r: Floats, out: Floats) -> None:
+        """Add X' r to `out`, X's numbers being `data`."""
+        from scipy.sparse import _sparsetools
+
+        # The rows of X are the compressed columns of its transpose.
+        n, d = self._shape
+        r = np.ascontiguousarray(r)
+        _sparsetools.csc_matvec(d, n, self._indptr, self._indices, data, r, out)
 
     def add_gram(self, h: Floats, out: Floats) -> None:
         """Add X' diag(h) X: of the rows filled up, of which there are few at a time."""
@@ -129,8 +150,10 @@ class _CsrBlock(Block):
     def add_moments(self, center: Floats, weight: Floats, sums: Floats) -> None:
         """Add the sums of x - c and (x - c)^2: those of the numbers, corrected for the zeros."""
         total = float(np.add.reduce(weight))
-        first = self._transposed @ weight
-        squares = self._transposed.copy()
-        squares.data = np.square(squares.data)
-        sums[0] += first - total * center
-        sums[1] += squares @ weight - 2.0 * center * first + total * np.square(center)
+        first = np.zeros_like(center)
+        self._add_columns(self._data, weight, first)
+        self._add_columns(np.square(self._data), weight, sums[1])
+        # sum (x - c)^2 = sum x^2 - c (2 sum x - n c)
+        sums[1] -= center * (2.0 * first - total * center)
+        first -= total * center
+        sums[0] += first

@@ -94,8 +94,11 @@ class _DenseBlock(Block):
         self._x, self._product, self._reader = x, product, reader
 
     def times(self, w: Floats, out: Floats) -> None:
-        """Put X w into `out`."""
-        np.dot(self._x, w, out=out)
+        """Put X w into `out`; with K outputs as (w' X')', for which BLAS takes two thirds."""
+        if w.ndim == 1:
+            np.dot(self._x, w, out=out)
+        else:
+            out[...] = np.dot(w.T, self._x.T).T
 
     def add_transposed_times(self, r: Floats, out: Floats) -> None:
         """Add X' r to `out`."""
@@ -103,7 +106,7 @@ class _DenseBlock(Block):
             np.dot(r, self._x, out=self._product)
             out += self._product
         else:
-            out += np.dot(self._x.T, r)
+            out += np.dot(r.T, self._x).T
 
     def add_gram(self, h: Floats, out: Floats) -> None:
         """Add X' diag(h) X as (sqrt(h) X)'(sqrt(h) X), for which BLAS does half the work."""

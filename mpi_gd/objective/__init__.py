@@ -4,7 +4,7 @@ from mpi_gd.objective.binding import bind_penalty
 from mpi_gd.objective.objective import Objective, Reply
 from mpi_gd.objective.rank import MOST_COLUMNS, Rank, find_rank
 from mpi_gd.objective.rows import Rows
-from mpi_gd.objective.scaling import Scaling, find_scaling
+from mpi_gd.objective.scaling import Scaling, find_scaling, require_finite
 from mpi_gd.objective.start import find_spread, find_start
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "find_scaling",
     "find_spread",
     "find_start",
+    "require_finite",
 ]

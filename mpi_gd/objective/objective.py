@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,16 +19,17 @@ from mpi_gd.objective.elimination import Elimination, eliminate
 from mpi_gd.objective.kernel import COUNT, LOSS, RESIDUAL, WEIGHT, Curvature, Kernel
 from mpi_gd.objective.moments import second_moments
 from mpi_gd.objective.rows import Floats, Rows
-from mpi_gd.objective.sample import BatchPlan, BatchRows
+from mpi_gd.objective.sample import BatchPlan, BatchRows, sampled_rows
 from mpi_gd.objective.scaling import Scaling
 from mpi_gd.penalties import Bound
-from mpi_gd.solvers import Answer, Batch, Problem, Question
+from mpi_gd.solvers import Answer, Batch, Problem, Question, Sample
 
 __all__ = ["Objective", "Reply"]
 
-# The questions' sums are told apart by the batch's size, 0 for all rows, and this much more where
-# the Hessian is asked for too.
-_HESSIAN_KEY = "h"
+# The questions' sums are told apart by the batch's size, 0 for tiles, and this much more where the
+# Hessian, or its factors, are asked for too, or its product alone. A tile's sums are as large in a
+# sample.
+_HESSIAN_KEY, _FACTORS_KEY, _PRODUCT_KEY = "h", "k", "v"
 _WIDE = 1 << 14
 
 
@@ -64,6 +65,7 @@ class Objective:
         free: NDArray[np.bool_] | None = None,
         is_ill_conditioned: bool = False,
         kink_width: float = 1.0,
+        on_not_finite: Callable[[], None] | None = None,
     ) -> None:
         """Plan kernel and message; nothing is computed or sent.
 
@@ -75,17 +77,22 @@ class Objective:
         self._reduction, self._n_votes = reduction, n_votes
         self._fixed = None if free is None or free.all() else ~free
         self._is_ill_conditioned, self._kink_width = is_ill_conditioned, kink_width
+        self._on_not_finite = on_not_finite
         shift = scaling.mean if scaling.is_shifted else None
         self._kernel = Kernel(rows, loss, scaling.n_outputs, shift)
         # What rides in the message: a digest of u, votes, each rank's compute seconds.
         self._extra = np.zeros(1 + n_votes + world.size)
-        self._sums: dict[str, TileSum] = {"0": self._tile_sum(rows.grid.n_tiles)}
+        self._sums: dict[str, TileSum] = {
+            "0": self._tile_sum(rows.grid.n_tiles, self._kernel.width)
+        }
         # Sums so long that those of all tiles at once would leave the cache, or fill the memory.
         self._is_wide = self._kernel.width >= _WIDE
         n_rows = 0 if self._is_wide else rows.n_tiles
         self._partials = np.empty((n_rows, self._kernel.width))
         self._n_answers = 0
         self._batches: dict[int, BatchRows] = {}
+        self._samples: dict[Sample, _Chunks] = {}
+        self._all = _Chunks(list(rows.tiles()), rows.first_tile == 0 and rows.n_tiles > 0, 1.0)
 
     @property
     def n_params(self) -> int:
@@ -111,6 +118,9 @@ class Objective:
             n_outputs=scaling.n_outputs,
             has_closed_form=self._loss == Squared() and penalty.is_smooth,
             is_ill_conditioned=self._is_ill_conditioned,
+            n_rows=self._rows.grid.n_samples,
+            tile_rows=self._rows.grid.tile_rows,
+            row_numbers=self._rows.grid.row_numbers,
         )
 
     def answer(self, question: Question, votes: Floats | None = None) -> Reply:
@@ -124,13 +134,15 @@ class Objective:
         self._kernel.loss = (
             self._loss.smoothed(question.smoothing) if question.smoothing else self._loss
         )
-        key = self._plan(question.batch, question.hessian)
-        tile_sum = self._sums[key]
+        tile_sum = self._sums[self._plan(question)]
+        chunks = self._chunks(question)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             if question.hessian or self._is_wide:
-                sums, extra, digest, computed = self._streamed(question, votes, tile_sum, began)
+                sums, extra, digest, computed = self._streamed(
+                    question, chunks, votes, tile_sum, began
+                )
             else:
-                partials = self._local_sums(question)
+                partials = self._local_sums(question, chunks)
                 extra, digest = self._fill_extra(question.u, votes)
                 computed = time.perf_counter_ns()
                 extra[1 + self._n_votes + self._world.rank] = computed - began
@@ -140,10 +152,16 @@ class Objective:
             reduced = time.perf_counter_ns()
             self._require_step(extra[0], digest)
             gradient_sums = sums[: self._kernel.width]
+            if self._on_not_finite and not np.isfinite(gradient_sums).all():
+                look, self._on_not_finite = self._on_not_finite, None
+                look()
             if not question.hessian:
                 # All terms grow with the loss's derivatives.
-                tile_sum.follow(float(gradient_sums[RESIDUAL]))
-            answer = self._assemble(question.u, gradient_sums, sums[self._kernel.width :])
+                tile_sum.follow(float(gradient_sums[RESIDUAL]) * chunks.factor)
+            if question.along is None:
+                answer = self._assemble(question, gradient_sums, sums[self._kernel.width :])
+            else:
+                answer = self._assemble_product(question.along, gradient_sums)
         if question.optimum:
             answer = dataclasses.replace(answer, optimum=self._optimum())
         return Reply(
@@ -154,17 +172,18 @@ class Objective:
             reduce_seconds=(reduced - computed) * 1e-9,
         )
 
-    def gram(self, u: Floats, curvature: Curvature) -> Floats:
+    def gram(self, u: Floats, curvature: Curvature, sample: Sample | None = None) -> Floats:
         """Return sum_i h_i x_i x_i' over all ranks' rows, x in the solver's coordinates, at u.
 
         (n_params, n_params), not divided by the weights; `curvature` gives h. Collective.
         """
         usual = self._kernel.curvature
         self._kernel.curvature, self._kernel.loss = curvature, self._loss
-        tile_sum = self._tile_sum(self._rows.grid.n_tiles, hessian=True)
+        question = Question(u, hessian=True, sample=sample)
+        tile_sum = self._tile_sum(self._rows.grid.n_tiles, self._width(question))
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                sums, *_ = self._streamed(Question(u, hessian=True), None, tile_sum, 0)
+                sums, *_ = self._streamed(question, self._chunks(question), None, tile_sum, 0)
         finally:
             self._kernel.curvature = usual
             pulse.done()
@@ -190,9 +209,16 @@ class Objective:
     def set_exponents(self, exponents: dict[str, NDArray[np.int64]]) -> None:
         """Take the exponents from a checkpoint."""
         for key, values in exponents.items():
-            size = int(key.removesuffix(_HESSIAN_KEY))
-            self._plan(Batch(size, 0) if size else None, key.endswith(_HESSIAN_KEY))
-            self._sums[key].set_exponents(values)
+            size = int(key.rstrip(_HESSIAN_KEY + _FACTORS_KEY + _PRODUCT_KEY))
+            nowhere = np.empty(0)
+            question = Question(
+                nowhere,
+                Batch(size, 0) if size else None,
+                hessian=key.endswith((_HESSIAN_KEY, _FACTORS_KEY)),
+                kronecker=key.endswith(_FACTORS_KEY),
+                along=nowhere if key.endswith(_PRODUCT_KEY) else None,
+            )
+            self._sums[self._plan(question)].set_exponents(values)
 
     def _optimum(self) -> Floats:
         """Return the minimum of least squares, to the digits that the data have; collective."""
@@ -208,15 +234,24 @@ class Objective:
         has_intercept = self._fixed is None or not self._fixed[-1]
         return eliminate(second_moments(self._world, rows, y), has_intercept, ridge)
 
-    def _tile_sum(self, n_terms: int, hessian: bool = False) -> TileSum:
-        """Plan a message for sums of `n_terms` rows of partial sums."""
-        width = self._kernel.width + (self._kernel.hessian_width if hessian else 0)
+    def _width(self, question: Question) -> int:
+        """Return how many sums answer a question."""
+        kernel = self._kernel
+        if not question.hessian:
+            return kernel.width
+        return kernel.width + (kernel.factors_width if question.kronecker else kernel.hessian_width)
+
+    def _tile_sum(self, n_terms: int, width: int) -> TileSum:
+        """Plan a message for sums of `n_terms` rows of `width` partial sums."""
         return TileSum(self._world, n_terms, width, self._reduction, self._extra.size)
 
-    def _plan(self, batch: Batch | None, hessian: bool) -> str:
+    def _plan(self, question: Question) -> str:
         """Make what such questions need, if it is not there; return its key."""
-        size = batch.size if batch else 0
-        key = f"{size}{_HESSIAN_KEY}" if hessian else str(size)
+        size = question.batch.size if question.batch else 0
+        kind = ""
+        if question.hessian:
+            kind = _FACTORS_KEY if question.kronecker else _HESSIAN_KEY
+        key = f"{size}{kind if question.along is None else _PRODUCT_KEY}"
         if key not in self._sums:
             n_terms = self._rows.grid.n_tiles
             if size:
@@ -224,30 +259,56 @@ class Objective:
                 rows = self._rows
                 self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
                 n_terms = plan.n_lanes
-            self._sums[key] = self._tile_sum(n_terms, hessian)
+            self._sums[key] = self._tile_sum(n_terms, self._width(question))
         return key
 
-    def _chunks(self, batch: Batch | None) -> list[tuple[int, int]]:
-        """Return the local rows of each term of a sum: tiles, or chunks of a batch."""
-        if batch is None:
-            return list(self._rows.tiles())
-        return self._batches[batch.size].of(batch.number)
+    def _chunks(self, question: Question) -> _Chunks:
+        """Return the local rows of each term of a sum: tiles, their beginnings, or of a batch."""
+        if question.batch:
+            return _Chunks(self._batches[question.batch.size].of(question.batch.number), False, 1.0)
+        if question.sample is None:
+            return self._all
+        found = self._samples.get(question.sample)
+        if found is None:
+            found = self._samples[question.sample] = self._sampled(question.sample)
+        return found
 
-    def _local_sums(self, question: Question) -> Floats:
-        """Return the sums over this rank's tiles, or over its chunks of a batch."""
-        w, b = self._scaling.to_kernel(question.u)
-        if question.batch is None:
-            self._kernel.tiles(w, b, self._partials)
-            return self._partials
-        chunks = self._chunks(question.batch)
-        partials = np.empty((len(chunks), self._kernel.width))
-        for (start, stop), sums in zip(chunks, partials, strict=True):
-            self._kernel.rows(start, stop, w, b, sums)
+    def _sampled(self, sample: Sample) -> _Chunks:
+        """Return the local rows of a sample of tiles."""
+        grid, first, last = self._rows.grid, self._rows.first_tile, self._rows.last_tile
+        offset = first * grid.tile_rows
+        rows = sampled_rows(grid, sample.stride, sample.rows, self._seed)
+        own = [(i - offset, j - offset) for tile, i, j in rows if first <= tile < last]
+        return _Chunks(own, first <= rows[0][0] < last, grid.n_tiles / len(rows))
+
+    def _local_sums(self, question: Question, chunks: _Chunks) -> Floats:
+        """Return the sums over this rank's tiles, or over its chunks of a sample or batch."""
+        room = self._partials
+        if len(chunks.places) > len(room):
+            room = np.empty((len(chunks.places), self._kernel.width))
+        partials = room[: len(chunks.places)]
+        compute = self._computing(question)
+        for (start, stop), sums in zip(chunks.places, partials, strict=True):
+            compute(start, stop, sums)
         return partials
+
+    def _computing(self, question: Question) -> Callable[[int, int, Floats], None]:
+        """Return what puts the sums over local rows [start, stop) into an array."""
+        kernel = self._kernel
+        w, b = self._scaling.to_kernel(question.u)
+        if question.along is None:
+            return lambda start, stop, sums: kernel.rows(start, stop, w, b, sums)
+        kernel.stand_at(w, b)
+        along = question.along
+        if self._fixed is not None:
+            along = np.where(self._fixed, 0.0, along)
+        v, c = self._scaling.to_kernel(along)
+        return lambda start, stop, sums: kernel.products(start, stop, v, c, sums)
 
     def _streamed(
         self,
         question: Question,
+        chunks: _Chunks,
         votes: Floats | None,
         tile_sum: TileSum,
         began: int,
@@ -256,18 +317,16 @@ class Objective:
 
         Return the sums, what rode along, the digest of u, and when the computing was done.
         """
-        w, b = self._scaling.to_kernel(question.u)
-        chunks = self._chunks(question.batch)
-        width = self._kernel.width + (self._kernel.hessian_width if question.hessian else 0)
-        terms = np.empty(width)
+        compute = self._computing(question)
+        terms = np.empty(self._width(question))
         extra, digest = self._fill_extra(question.u, votes)
         place = 1 + self._n_votes + self._world.rank
         computed = began
 
         def tiles() -> Iterator[Floats]:
             nonlocal computed
-            for start, stop in chunks:
-                self._kernel.rows(start, stop, w, b, terms)
+            for start, stop in chunks.places:
+                compute(start, stop, terms)
                 yield terms
             computed = time.perf_counter_ns()
             extra[place] = computed - began
@@ -275,8 +334,8 @@ class Objective:
 
         def pilot() -> Floats:
             terms[:] = 0.0
-            if question.batch is None and self._rows.first_tile == 0 and chunks:
-                self._kernel.rows(*chunks[0], w, b, terms)
+            if chunks.has_first:
+                compute(*chunks.places[0], terms)
             return terms
 
         return tile_sum.sum_stream(tiles, pilot, extra), extra, digest, computed
@@ -300,26 +359,68 @@ class Objective:
                 "NPY_DISABLE_CPU_FEATURES alike on all of them"
             )
 
-    def _assemble(self, u: Floats, sums: Floats, hessian_sums: Floats) -> Answer:
+    def _assemble(self, question: Question, sums: Floats, hessian_sums: Floats) -> Answer:
         """Return the smooth part's value, gradient and Hessian in the solver's coordinates."""
         weight = float(sums[WEIGHT]) or 1.0
-        n_outputs = self._scaling.n_outputs
+        coef = question.u[: -self._scaling.n_outputs]
         gradient = self._scaling.gradient(sums)
         gradient /= weight
-        self._penalty.add_gradient(u[:-n_outputs], gradient[:-n_outputs])
-        value = float(sums[LOSS]) / weight + self._penalty.value(u[:-n_outputs])
-        hessian = None
-        if hessian_sums.size:
-            hessian = self._scaling.hessian(hessian_sums)
-            hessian /= weight
-            diagonal = hessian.reshape(-1)[:: len(u) + 1]
-            diagonal[:-n_outputs] += self._penalty.hessian_diagonal()
+        self._penalty.add_gradient(coef, gradient[: len(coef)])
+        value = float(sums[LOSS]) / weight + self._penalty.value(coef)
         if self._fixed is not None:
             gradient[self._fixed] = 0.0
-            if hessian is not None:
-                hessian[self._fixed] = 0.0
-                hessian[:, self._fixed] = 0.0
-        return Answer(value, gradient, float(np.sqrt(sums[RESIDUAL] / weight)), hessian)
+        answer = Answer(value, gradient, float(np.sqrt(sums[RESIDUAL] / weight)))
+        if not question.hessian:
+            return answer
+        if question.kronecker:
+            factor, coupling = self._factors(hessian_sums / weight)
+            return dataclasses.replace(answer, hessian=factor, coupling=coupling)
+        hessian = self._scaling.hessian(hessian_sums)
+        hessian /= weight
+        self._bend(hessian, self._penalty.hessian_diagonal(), self._fixed)
+        return dataclasses.replace(answer, hessian=hessian)
+
+    def _factors(self, means: Floats) -> tuple[Floats, Floats]:
+        """Return the Kronecker factors of the Hessian."""
+        n_outputs = self._scaling.n_outputs
+        single = dataclasses.replace(self._scaling, n_outputs=1)
+        coupling = means[-(n_outputs**2) :].reshape(n_outputs, n_outputs)
+        hessian = single.hessian(means[: -(n_outputs**2)])
+        fixed = None if self._fixed is None else self._fixed[::n_outputs]
+        # All outputs of a column are penalized alike, and of the first factor has the penalty too.
+        self._bend(hessian, self._penalty.hessian_diagonal()[::n_outputs], fixed)
+        # The first factor's h is the mean of the outputs' own, so the second one's mean is 1.
+        return hessian, coupling / (float(np.trace(coupling)) / n_outputs or 1.0)
+
+    @staticmethod
+    def _bend(hessian: Floats, penalty: Floats, fixed: NDArray[np.bool_] | None) -> None:
+        """Add a penalty's Hessian, and leave out what is held."""
+        diagonal = hessian.reshape(-1)[:: len(hessian) + 1]
+        diagonal[: len(penalty)] += penalty
+        if fixed is not None:
+            hessian[fixed] = 0.0
+            hessian[:, fixed] = 0.0
+
+    def _assemble_product(self, along: Floats, sums: Floats) -> Answer:
+        """Return the smooth part's Hessian times `along`."""
+        k = -self._scaling.n_outputs
+        product = self._scaling.gradient(sums)
+        product /= float(sums[WEIGHT]) or 1.0
+        product[:k] += self._penalty.hessian_diagonal() * along[:k]
+        if self._fixed is not None:
+            product[self._fixed] = 0.0
+        return Answer(np.nan, np.empty(0), np.nan, product=product)
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """The local rows of each term of a sum."""
+
+    places: list[tuple[int, int]]
+    has_first: bool
+    """Whether the first of them is the first of all ranks'."""
+    factor: float
+    """How many times larger a sum over all tiles is, about."""
 
 
 class _Rest:

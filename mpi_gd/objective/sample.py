@@ -1,9 +1,14 @@
-"""Minibatches: which rows belong to a batch, from the seed and the batch's number alone.
+"""Minibatches and samples: which rows belong to them, from the seed and their numbers alone.
 
 The tiles are cut into chunks of consecutive rows, and the chunks divided into as many strata as a
 batch has lanes; a batch takes one chunk from each stratum, in a random order that is drawn anew
 for every epoch. So each row is in one batch of an epoch, a batch touches few places of the memory,
 and every rank finds its own part of it without a message.
+
+A sample takes one tile of every `stride` consecutive ones, or a piece of it, so that rows in some
+order are as well as shuffled ones, and all ranks have their share. A tile has two random numbers:
+the tile whose first is the least of the stride's is taken, so the tiles of a stride are among those
+of every stride that divides it; the other says where in the tile the piece is.
 """
 
 from __future__ import annotations
@@ -15,12 +20,35 @@ from numpy.typing import NDArray
 
 from mpi_gd.data.grid import RowGrid
 
-__all__ = ["BatchPlan", "BatchRows"]
+__all__ = ["BatchPlan", "BatchRows", "sampled_rows"]
 
 # A chunk has at least so many rows, for the sake of the matrix product, and a batch at most so
 # many lanes.
 _LEAST_CHUNK = 16
 _MOST_LANES = 64
+# The stream of the tiles' random numbers: no batch's, whose epochs and lanes are below 2^32.
+_TILES = (1 << 64) - 1
+
+
+def sampled_rows(grid: RowGrid, stride: int, piece: int, seed: int) -> list[tuple[int, int, int]]:
+    """Return the tiles of a sample, and of each the global rows [start, stop), in order.
+
+    `piece` is how many rows of each tile there are; 0: all.
+    """
+    n_tiles = grid.n_tiles
+    n_strata = -(-n_tiles // stride)
+    numbers = np.full((2, n_strata * stride), np.inf)
+    key = np.array([seed, _TILES], dtype=np.uint64)
+    numbers[:, :n_tiles] = np.random.Generator(np.random.Philox(key=key)).random((2, n_tiles))
+    chosen = np.argmin(numbers[0].reshape(n_strata, stride), axis=1) + np.arange(n_strata) * stride
+    found = []
+    for tile in chosen.tolist():
+        start, stop = grid.tile_bounds(tile)
+        if piece:
+            start += int(numbers[1, tile] * max(1, (stop - start) // piece)) * piece
+            stop = min(start + piece, stop)
+        found.append((tile, start, stop))
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from mpi_gd.solvers.lbfgs import Lbfgs
 from mpi_gd.solvers.least_squares import LeastSquares
 from mpi_gd.solvers.nesterov import Nesterov
 from mpi_gd.solvers.newton import Newton
+from mpi_gd.solvers.newton_cg import NewtonCg
+from mpi_gd.solvers.owl_qn import OwlQn
+from mpi_gd.solvers.progressive import Progressive
 from mpi_gd.solvers.quadratic import least_squares_step
 from mpi_gd.solvers.sgd import Sgd
 from mpi_gd.solvers.solver import (
@@ -17,6 +20,7 @@ from mpi_gd.solvers.solver import (
     Problem,
     Question,
     Rest,
+    Sample,
     Solver,
     State,
     Step,
@@ -35,9 +39,13 @@ __all__ = [
     "LeastSquares",
     "Nesterov",
     "Newton",
+    "NewtonCg",
+    "OwlQn",
     "Problem",
+    "Progressive",
     "Question",
     "Rest",
+    "Sample",
     "Sgd",
     "Solver",
     "State",
@@ -53,6 +61,9 @@ SOLVERS: dict[str, type[Solver]] = {
     "sgd": Sgd,
     "lbfgs": Lbfgs,
     "newton": Newton,
+    "newton-cg": NewtonCg,
+    "owl-qn": OwlQn,
+    "progressive": Progressive,
     "fista": Fista,
     "finite-smoothing": FiniteSmoothing,
     "least-squares": LeastSquares,

@@ -53,7 +53,8 @@ WAYS: dict[str, Solver] = {
 SEARCHING = [
     name
     for name in WAYS
-    if name.startswith(("lbfgs", "barzilai", "gd backtracking", "newton", "fista"))
+    if name.startswith(("barzilai", "fista", "gd backtracking", "lbfgs", "newton", "owl"))
+    or name == "progressive"
 ]
 FIXED = ["gd step", "nesterov step", "sgd sqrt"]
 CHOSEN = [name for name in WAYS if name not in SEARCHING and name not in FIXED]
@@ -70,7 +71,8 @@ def quadratic(d: int = 6, seed: int = 0) -> tuple[Function, Problem, Floats]:
     def function(question: Question) -> Answer:
         u = question.u
         with np.errstate(all="ignore"):
-            return Answer(float(0.5 * u @ a @ u - b @ u), a @ u - b, 1.0, a)
+            product = None if question.along is None else a @ question.along
+            return Answer(float(0.5 * u @ a @ u - b @ u), a @ u - b, 1.0, a, product=product)
 
     problem = Problem(d, float(np.trace(a)) / d, float(np.trace(a)), lambda size: 8)
     return function, problem, np.linalg.solve(a, b)
@@ -95,7 +97,9 @@ def logistic(n: int = 512, d: int = 5, seed: int = 1) -> tuple[Function, Problem
             h = loss.second_derivative(z, target[rows])
             hessian = (x[rows].T * h) @ x[rows] / len(z)
             value = loss.sum_and_derivative(z, target[rows], None) / len(z)
-            return Answer(value, z @ x[rows] / len(z), float(np.sqrt(z @ z / len(z))), hessian)
+            product = None if question.along is None else hessian @ question.along
+            gradient, residual = z @ x[rows] / len(z), float(np.sqrt(z @ z / len(z)))
+            return Answer(value, gradient, residual, hessian, product=product)
 
     problem = Problem(d + 1, 0.25, 0.25 * (d + 1) * 1.2, lambda size: max(1, n // size))
     u = np.zeros(d + 1)
@@ -353,7 +357,8 @@ def test_a_line_search_ends_where_nothing_falls(way: str) -> None:
     """A gradient that is a lie: the solver must end, not search for ever."""
 
     def lie(question: Question) -> Answer:
-        return Answer(float(np.linalg.norm(question.u)), np.ones(3), 1.0, np.eye(3))
+        value = float(np.linalg.norm(question.u))
+        return Answer(value, np.ones(3), 1.0, np.eye(3), product=question.along)
 
     solver = WAYS[way]
     state = solver.start(Problem(3, 1.0, 3.0, lambda size: 1), np.zeros(3))
