@@ -14,6 +14,7 @@ from mpi_gd.inference import Fit
 from mpi_gd.losses import Loss
 from mpi_gd.matrix import Csr, Dense, Matrix
 from mpi_gd.objective import (
+    GramPass,
     Objective,
     Rank,
     Rows,
@@ -22,9 +23,10 @@ from mpi_gd.objective import (
     find_scaling,
     find_spread,
     find_start,
+    takes_moments,
 )
 from mpi_gd.penalties import Penalty
-from mpi_gd.solvers import Auto, Solver
+from mpi_gd.solvers import Auto, GramSolver, Solver
 from mpi_gd.trainer import N_VOTES, Ballot, Course, Outcome, Record, train
 
 __all__ = ["Fitted", "fit"]
@@ -85,6 +87,11 @@ def fit(
         None if offset is None else offset[own],
     )
     names, k = tuple(f"x{j}" for j in range(d)), loss.n_outputs(n_classes)
+    solver = solver or Auto()
+    reading = None
+    if isinstance(solver, Auto | GramSolver) and takes_moments(loss, d):
+        if penalty.bind(names, np.ones(d)).is_convex:
+            reading = GramPass(world, rows, "exact")
     found = find_scaling(
         world,
         rows,
@@ -96,12 +103,14 @@ def fit(
         intercept=intercept,
         ties=penalty.ties(names),
         n_outputs=k,
+        measure=reading.measure if reading and matrix.can_shift else None,
     )
+    gram = reading.gram() if reading else None
     scaling, bound = bind_penalty(penalty, loss, found, names, precondition)
     free = np.ones((d + 1, k), dtype=bool)
     rank = None
     if bound.is_smooth and not (bound.hessian_diagonal() > 0).all():
-        rank = find_rank(world, rows, y[own], scaling, has_intercept=intercept)
+        rank = find_rank(world, rows, y[own], scaling, has_intercept=intercept, known=gram)
         free[:-1] = rank.kept[:, None]
     free[-1] = intercept
     objective = Objective(
@@ -114,9 +123,10 @@ def fit(
         free=free.reshape(-1),
         is_ill_conditioned=bool(rank and rank.is_ill_conditioned),
         kink_width=find_spread(world, rows, y[own]) if loss.task == "numbers" else 1.0,
+        gram=gram,
     )
-    chosen = (solver or Auto()).resolve(objective.problem)
-    start = find_start(world, rows, y[own], loss, scaling, free.reshape(-1))
+    chosen = solver.resolve(objective.problem)
+    start = find_start(world, rows, y[own], loss, scaling, free.reshape(-1), gram)
     records: list[Record] = []
     outcome = train(
         objective,

@@ -22,6 +22,8 @@ from mpi_gd.data.names import list_some
 from mpi_gd.errors import DataError, JobError
 from mpi_gd.objective import (
     MOST_COLUMNS,
+    Gram,
+    GramPass,
     Objective,
     Rank,
     Rows,
@@ -31,9 +33,10 @@ from mpi_gd.objective import (
     find_scaling,
     find_spread,
     find_start,
+    takes_moments,
 )
 from mpi_gd.penalties import Bound
-from mpi_gd.solvers import SOLVERS, Auto, Problem, Solver
+from mpi_gd.solvers import SOLVERS, Auto, GramSolver, Problem, Solver
 from mpi_gd.trainer import N_VOTES
 
 __all__ = ["Setup", "set_up"]
@@ -132,6 +135,7 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
     columns = data.source.columns
     with world.phase("matching the penalty with the columns"):
         ties = _named("penalty", lambda: job.penalty.ties(columns))
+    reading = GramPass(world, rows, job.reduction) if _needs_moments(job, columns) else None
     found = find_scaling(
         world,
         rows,
@@ -143,13 +147,15 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         intercept=job.intercept,
         ties=ties,
         n_outputs=n_outputs,
+        measure=reading.measure if reading and data.x.can_shift else None,
     )
+    gram = reading.gram() if reading else None
     with world.phase("matching the penalty with the columns"):
         scaling, penalty = _named(
             "penalty",
             lambda: bind_penalty(job.penalty, job.loss, found, columns, job.precondition),
         )
-    rank = _rank(world, job, rows, y, scaling, penalty, columns)
+    rank = _rank(world, job, rows, y, scaling, penalty, columns, gram)
     free = np.ones((len(columns) + 1, n_outputs), dtype=bool)
     if rank:
         free[:-1] = rank.kept[:, None]
@@ -166,12 +172,13 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         free=free.reshape(-1),
         is_ill_conditioned=bool(rank and rank.is_ill_conditioned),
         kink_width=1.0 if job.loss.is_smooth or is_classifier else find_spread(world, rows, y),
+        gram=gram,
     )
     # Found once: a checkpoint is made while all wait, and the file may be gone by then.
     shared = {"the data": data.fingerprint, **needs(job)}
     with world.phase("matching solver and objective"):
         solver = _matching(job.solver, objective.problem)
-    start = find_start(world, rows, y, job.loss, scaling, free.reshape(-1))
+    start = find_start(world, rows, y, job.loss, scaling, free.reshape(-1), gram)
     return Setup(
         job=job,
         data=data,
@@ -192,6 +199,14 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
     )
 
 
+def _needs_moments(job: Job, columns: tuple[str, ...]) -> bool:
+    """Whether least squares is to be solved from the second moments."""
+    if not isinstance(job.solver, Auto | GramSolver) or not takes_moments(job.loss, len(columns)):
+        return False
+    # A penalty is convex or not whatever the columns' scales.
+    return _named("penalty", lambda: job.penalty.bind(columns, np.ones(len(columns)))).is_convex
+
+
 def _named(table: str, make: Callable[[], T]) -> T:
     """Return what `make` returns; raises JobError, beginning with a key, for its ValueError."""
     try:
@@ -208,6 +223,7 @@ def _rank(
     scaling: Scaling,
     penalty: Bound,
     columns: tuple[str, ...],
+    gram: Gram | None,
 ) -> Rank | None:
     """Look for dependent columns, where they would leave the optimum undetermined; collective.
 
@@ -216,7 +232,7 @@ def _rank(
     is_determined = bool((penalty.hessian_diagonal() > 0).all()) or not penalty.is_smooth
     if is_determined or not 0 < len(columns) <= MOST_COLUMNS:
         return None
-    rank = find_rank(world, rows, y, scaling, has_intercept=job.intercept)
+    rank = find_rank(world, rows, y, scaling, has_intercept=job.intercept, known=gram)
     if job.collinear == "stop" and rank.combinations:
         j, parts = next(iter(rank.combinations.items()))
         names = ", ".join(repr(columns[part]) for part in parts[:_SHOWN])

@@ -1,6 +1,7 @@
 """The objective: a solver's questions answered from rows, loss, penalty and communicator."""
 
 from mpi_gd.objective.binding import bind_penalty
+from mpi_gd.objective.gram import Gram, GramPass, Squares, takes_moments
 from mpi_gd.objective.objective import Objective, Reply
 from mpi_gd.objective.rank import MOST_COLUMNS, Rank, find_rank
 from mpi_gd.objective.rows import Rows
@@ -9,14 +10,18 @@ from mpi_gd.objective.start import find_spread, find_start
 
 __all__ = [
     "MOST_COLUMNS",
+    "Gram",
+    "GramPass",
     "Objective",
     "Rank",
     "Reply",
     "Rows",
     "Scaling",
+    "Squares",
     "bind_penalty",
     "find_rank",
     "find_scaling",
     "find_spread",
     "find_start",
+    "takes_moments",
 ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mpi_gd.comm import World
 from mpi_gd.losses import Squared
 from mpi_gd.objective.elimination import eliminate
+from mpi_gd.objective.gram import Gram
 from mpi_gd.objective.moments import second_moments
 from mpi_gd.objective.objective import Objective
 from mpi_gd.objective.rows import Floats, Rows
@@ -40,18 +41,20 @@ class Rank:
 
 
 def find_rank(
-    world: World, rows: Rows, y: Floats, scaling: Scaling, *, has_intercept: bool
+    world: World,
+    rows: Rows,
+    y: Floats,
+    scaling: Scaling,
+    *,
+    has_intercept: bool,
+    known: Gram | None = None,
 ) -> Rank:
-    """Return the rank of the training rows' X; collective. Reads them once, or three times."""
+    """Return the rank of the training rows' X; collective. Reads them once, or three times.
+
+    Where their second moments are known, once less.
+    """
     d = rows.x.shape[1]
-    # Whatever the loss: only the columns are looked at.
-    single = dataclasses.replace(scaling, n_outputs=1)
-    plain = dataclasses.replace(rows, target=y)
-    objective = Objective(world, plain, Squared(), NoPenalty().bind((), np.empty(0)), single)
-    gram = objective.gram(
-        np.zeros(objective.n_params),
-        lambda z, target, weight: np.ones(len(z)) if weight is None else weight * 1.0,
-    )
+    gram = _gram(world, rows, y, scaling) if known is None else known.squares(scaling, True).hessian
     if not has_intercept:
         gram = gram[:d, :d]
     share = _least_new(gram)
@@ -61,6 +64,18 @@ def find_rank(
     places = np.flatnonzero(found.kept)
     share = _least_new(gram[np.ix_(places, places)])
     return Rank(found.kept, found.combinations, share < _COSTLY)
+
+
+def _gram(world: World, rows: Rows, y: Floats, scaling: Scaling) -> Floats:
+    """Return the Gram matrix in the solver's coordinates, (d + 1, d + 1); collective."""
+    # Whatever the loss: only the columns are looked at.
+    single = dataclasses.replace(scaling, n_outputs=1)
+    plain = dataclasses.replace(rows, target=y)
+    objective = Objective(world, plain, Squared(), NoPenalty().bind((), np.empty(0)), single)
+    return objective.gram(
+        np.zeros(objective.n_params),
+        lambda z, target, weight: np.ones(len(z)) if weight is None else weight * 1.0,
+    )
 
 
 def _least_new(gram: Floats) -> float:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mpi_gd.comm import TileSum, World
 from mpi_gd.losses import Loss
+from mpi_gd.objective.gram import Gram
 from mpi_gd.objective.rows import Floats, Rows
 from mpi_gd.objective.scaling import Scaling
 
@@ -20,14 +21,18 @@ def find_start(
     loss: Loss,
     scaling: Scaling,
     free: NDArray[np.bool_],
+    known: Gram | None = None,
 ) -> Floats:
     """Return u (n_params,) of the model that knows the mean response alone; collective.
 
     With a loss whose predictors are limited, or whose curvature grows, it is a point that makes
-    sense, as 0 may not.
+    sense, as 0 may not. Where the second moments are known, no row is read.
     """
     start = np.zeros(len(free))
     if scaling.n_outputs > 1 or not free[-1]:
+        return start
+    if known is not None:
+        start[-1] = known.target_mean()
         return start
     offset = np.zeros(len(y)) if rows.offset is None else rows.offset
     mean, mean_offset = _means(world, rows, np.stack([y, offset]))

@@ -5,6 +5,7 @@ from mpi_gd.solvers.barzilai_borwein import BarzilaiBorwein
 from mpi_gd.solvers.finite_smoothing import FiniteSmoothing
 from mpi_gd.solvers.fista import Fista
 from mpi_gd.solvers.gd import GradientDescent
+from mpi_gd.solvers.gram import GramSolver
 from mpi_gd.solvers.lbfgs import Lbfgs
 from mpi_gd.solvers.least_squares import LeastSquares
 from mpi_gd.solvers.nesterov import Nesterov
@@ -12,6 +13,7 @@ from mpi_gd.solvers.newton import Newton
 from mpi_gd.solvers.quadratic import least_squares_step
 from mpi_gd.solvers.sgd import Sgd
 from mpi_gd.solvers.solver import (
+    IDLE,
     Answer,
     Batch,
     Problem,
@@ -24,6 +26,7 @@ from mpi_gd.solvers.solver import (
 )
 
 __all__ = [
+    "IDLE",
     "SOLVERS",
     "Answer",
     "Auto",
@@ -32,6 +35,7 @@ __all__ = [
     "FiniteSmoothing",
     "Fista",
     "GradientDescent",
+    "GramSolver",
     "Lbfgs",
     "LeastSquares",
     "Nesterov",
@@ -57,5 +61,6 @@ SOLVERS: dict[str, type[Solver]] = {
     "newton": Newton,
     "fista": Fista,
     "finite-smoothing": FiniteSmoothing,
+    "gram": GramSolver,
     "least-squares": LeastSquares,
 }
