@@ -88,10 +88,9 @@ def fit(
     )
     names, k = tuple(f"x{j}" for j in range(d)), loss.n_outputs(n_classes)
     solver = solver or Auto()
-    reading = None
-    if isinstance(solver, Auto | GramSolver) and takes_moments(loss, d):
-        if penalty.bind(names, np.ones(d)).is_convex:
-            reading = GramPass(world, rows, "exact")
+    takes = isinstance(solver, Auto | GramSolver) and takes_moments(loss, d)
+    is_convex = penalty.bind(names, np.ones(d)).is_convex
+    reading = GramPass(world, rows, "exact") if takes and is_convex else None
     found = find_scaling(
         world,
         rows,

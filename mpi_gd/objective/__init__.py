@@ -6,7 +6,7 @@ from mpi_gd.objective.objective import Objective, Reply
 from mpi_gd.objective.rank import MOST_COLUMNS, Rank, find_rank
 from mpi_gd.objective.rows import Rows
 from mpi_gd.objective.scaling import Scaling, find_scaling
-from mpi_gd.objective.start import find_spread, find_start
+from mpi_gd.objective.start import find_spread, find_start, weighted_means
 
 __all__ = [
     "MOST_COLUMNS",
@@ -24,4 +24,5 @@ __all__ = [
     "find_spread",
     "find_start",
     "takes_moments",
+    "weighted_means",
 ]

@@ -63,9 +63,7 @@ class Gram:
         off = self.first / self.weight
         variance = np.diag(self.second) / self.weight - np.square(off)
         variance = np.maximum(variance, 0.0)
-        return ColumnMoments(
-            self.center + off, variance, self.weight, self.n_rows, self.center
-        )
+        return ColumnMoments(self.center + off, variance, self.weight, self.n_rows, self.center)
 
     def target_mean(self) -> float:
         """Return the mean of y - offset."""
@@ -201,9 +199,7 @@ def _target_pilot(world: World, rows: Rows) -> float:
     return mean if np.isfinite(mean) else 0.0
 
 
-def _weights_and_targets(
-    rows: Rows, first: int, last: int, center: float
-) -> tuple[Floats, Floats]:
+def _weights_and_targets(rows: Rows, first: int, last: int, center: float) -> tuple[Floats, Floats]:
     """Return weight and t of the rows; where there is no weight, anything may stand."""
     t = rows.target[first:last] - center
     if rows.offset is not None:

@@ -173,9 +173,7 @@ class Objective:
             reduce_seconds=(reduced - computed) * 1e-9,
         )
 
-    def _from_moments(
-        self, u: Floats, squares: Squares, votes: Floats | None, began: int
-    ) -> Reply:
+    def _from_moments(self, u: Floats, squares: Squares, votes: Floats | None, began: int) -> Reply:
         """Answer from the second moments; the message has what rides along, and nothing else."""
         value, gradient = squares.at(u)
         value_error, errors = squares.errors(u)

@@ -11,7 +11,7 @@ from mpi_gd.objective.gram import Gram
 from mpi_gd.objective.rows import Floats, Rows
 from mpi_gd.objective.scaling import Scaling
 
-__all__ = ["find_spread", "find_start"]
+__all__ = ["find_spread", "find_start", "weighted_means"]
 
 
 def find_start(
@@ -35,19 +35,19 @@ def find_start(
         start[-1] = known.target_mean()
         return start
     offset = np.zeros(len(y)) if rows.offset is None else rows.offset
-    mean, mean_offset = _means(world, rows, np.stack([y, offset]))
+    mean, mean_offset = weighted_means(world, rows, np.stack([y, offset]))
     start[-1] = loss.start(mean) - mean_offset
     return start
 
 
 def find_spread(world: World, rows: Rows, y: Floats) -> float:
     """Return the mean distance of a response from its mean, 1 where there is none; collective."""
-    (mean,) = _means(world, rows, y[None])
-    (spread,) = _means(world, rows, np.abs(y - mean)[None])
+    (mean,) = weighted_means(world, rows, y[None])
+    (spread,) = weighted_means(world, rows, np.abs(y - mean)[None])
     return spread or 1.0
 
 
-def _means(world: World, rows: Rows, values: Floats) -> list[float]:
+def weighted_means(world: World, rows: Rows, values: Floats) -> list[float]:
     """Return the weighted means of `values` (k, n_rows) over all ranks' rows; collective."""
     weight = np.ones(values.shape[1]) if rows.weight is None else rows.weight * 1.0
     is_used = weight > 0

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_gd.solvers.active_set import Kinks, minimize_on_sets
 from mpi_gd.solvers.solver import Floats, Rest
 
-__all__ = ["least_squares_step", "minimize_model"]
+__all__ = ["least_squares_step", "minimize_kinked", "minimize_model"]
 
 # Below this share of the largest, an eigenvalue is that of a direction the model does not see.
 _FLAT = 1e-13
@@ -73,18 +74,25 @@ def minimize_model(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) -> 
     """Return v (n_params,), where the model with a rest is least."""
     if rest.blocks is not None:
         return _by_blocks(hessian, gradient, u, rest)
-    return _by_coordinates(hessian, gradient, u, rest)
+    if rest.l1 is None or rest.lower is None or rest.upper is None:
+        raise ValueError("the active set needs the rest's weights and bounds")
+    return minimize_kinked(hessian, gradient, u, Kinks(rest.l1, rest.lower, rest.upper))
 
 
-def _by_coordinates(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) -> Floats:
+def minimize_kinked(hessian: Floats, gradient: Floats, u: Floats, kinks: Kinks) -> Floats:
+    """Return v (n_params,), where the model with these kinks and bounds is least."""
+    found = minimize_on_sets(hessian, gradient, u, kinks)
+    # Where columns are dependent no set has one solution: sweeps do not mind.
+    return _by_coordinates(hessian, gradient, u, kinks) if found is None else found
+
+
+def _by_coordinates(hessian: Floats, gradient: Floats, u: Floats, kinks: Kinks) -> Floats:
     """Minimize by coordinate descent; where the support has settled, solve for it exactly.
 
     Friedman, Hastie and Tibshirani, "Regularization Paths for Generalized Linear Models via
     Coordinate Descent", Journal of Statistical Software 33(1), 2010, section 2.
     """
-    if rest.l1 is None or rest.lower is None or rest.upper is None:
-        raise ValueError("coordinate descent needs the rest's weights and bounds")
-    l1, lower, upper = rest.l1, rest.lower, rest.upper
+    l1, lower, upper = kinks.l1, kinks.lower, kinks.upper
     diagonal = np.diag(hessian).copy()
     v = np.clip(u, lower, upper)
     # The smooth model's gradient at v.
@@ -112,7 +120,7 @@ def _by_coordinates(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) ->
             if not support.any():
                 break
             slope[:] = gradient + hessian @ (v - u)
-            found, is_whole = _on_support(hessian, slope, v, np.flatnonzero(support), rest)
+            found, is_whole = _on_support(hessian, slope, v, np.flatnonzero(support), kinks)
             v[:] = found
             if is_whole:
                 break
@@ -130,7 +138,7 @@ def _support(v: Floats, lower: Floats, upper: Floats, diagonal: Floats) -> NDArr
 
 
 def _on_support(
-    hessian: Floats, slope: Floats, v: Floats, places: NDArray[np.int64], rest: Rest
+    hessian: Floats, slope: Floats, v: Floats, places: NDArray[np.int64], kinks: Kinks
 ) -> tuple[Floats, bool]:
     """Move the coordinates at `places` towards where the model is least with signs as they are.
 
@@ -138,9 +146,7 @@ def _on_support(
     there stay at it (Lee, Battle, Raina and Ng, "Efficient Sparse Coding Algorithms", NIPS 2006,
     section 3). Return the point, and whether it is the whole way.
     """
-    if rest.l1 is None or rest.lower is None or rest.upper is None:
-        raise ValueError("the active set needs the rest's weights and bounds")
-    l1, start = rest.l1[places], v[places]
+    l1, start = kinks.l1[places], v[places]
     part = hessian[np.ix_(places, places)]
     signed = slope[places] + l1 * np.sign(start)
     move = least_squares_step(part, signed, 1)
@@ -150,11 +156,11 @@ def _on_support(
         # What the model's curvature does not see falls in a straight line to a kink.
         move = left
     with np.errstate(divide="ignore", invalid="ignore"):
-        kinks = np.where(l1 > 0, -start / move, np.inf)
-        ends = np.where(move > 0, rest.upper[places] - start, rest.lower[places] - start) / move
+        zeros = np.where(l1 > 0, -start / move, np.inf)
+        ends = np.where(move > 0, kinks.upper[places] - start, kinks.lower[places] - start) / move
     ends = np.where(move == 0, np.inf, ends)
     longest = float(min(ends.min(), np.inf if is_flat else 1.0))
-    steps = np.append(kinks[(kinks > 0) & (kinks < longest)], longest)
+    steps = np.append(zeros[(zeros > 0) & (zeros < longest)], longest)
     steps = steps[np.isfinite(steps)]
     if not steps.size:
         return v, True
@@ -166,8 +172,8 @@ def _on_support(
         return v, True
     found = v.copy()
     found[places] = start + step * move
-    found[places[kinks == step]] = 0.0
-    found = np.clip(found, rest.lower, rest.upper)
+    found[places[zeros == step]] = 0.0
+    found = np.clip(found, kinks.lower, kinks.upper)
     return found, bool(step == 1.0 and not is_flat)
 
 
