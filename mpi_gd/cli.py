@@ -49,6 +49,7 @@ exit codes:
   1   internal error
   2   a mistake in the arguments, the job, the data or a file
   3   diverged: the objective left the finite numbers
+  4   ended without convergence, which stop.require_convergence asks for; the model is written
   75  stopped by a signal or a time limit, with a checkpoint: run again with --resume
 """
 

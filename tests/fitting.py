@@ -29,7 +29,7 @@ from mpi_gd.penalties import Penalty
 from mpi_gd.solvers import Auto, GramSolver, Solver
 from mpi_gd.trainer import N_VOTES, Ballot, Course, Outcome, Record, train
 
-__all__ = ["Fitted", "fit"]
+__all__ = ["Fitted", "fit", "fit_rows"]
 
 Floats = NDArray[np.float64]
 
@@ -66,6 +66,28 @@ def fit(
     clusters: Any = None,
 ) -> Fitted:
     """Train on all ranks' share of the arrays, of which every rank has the whole; collective."""
+    rows, own = share(world, x, y, loss, weight, offset)
+    return fit_rows(
+        world,
+        rows,
+        y[own],
+        loss,
+        penalty,
+        solver=solver,
+        intercept=intercept,
+        standardize=standardize,
+        precondition=precondition,
+        tol=tol,
+        max_iter=max_iter,
+        n_classes=n_classes,
+        clusters=None if clusters is None else clusters[own],
+    )
+
+
+def share(
+    world: World, x: Any, y: Floats, loss: Loss, weight: Any = None, offset: Any = None
+) -> tuple[Rows, slice]:
+    """Return this rank's part of the arrays, and which rows it is."""
     n, d = x.shape
     n_stored = x.rows.nnz if isinstance(x, Csr) else 0
     grid = RowGrid(n, d, 8, n_stored)
@@ -86,6 +108,27 @@ def fit(
         None if weight is None else weight[own],
         None if offset is None else offset[own],
     )
+    return rows, own
+
+
+def fit_rows(
+    world: World,
+    rows: Rows,
+    y: Floats,
+    loss: Loss,
+    penalty: Penalty,
+    *,
+    solver: Solver | None = None,
+    intercept: bool = True,
+    standardize: bool = False,
+    precondition: bool = True,
+    tol: float = 1e-12,
+    max_iter: int = 2000,
+    n_classes: int = 2,
+    clusters: Any = None,
+) -> Fitted:
+    """Train on the ranks' rows, whose responses are `y`; collective."""
+    d = rows.x.shape[1]
     names, k = tuple(f"x{j}" for j in range(d)), loss.n_outputs(n_classes)
     solver = solver or Auto()
     takes = isinstance(solver, Auto | GramSolver) and takes_moments(loss, d)
@@ -102,14 +145,15 @@ def fit(
         intercept=intercept,
         ties=penalty.ties(names),
         n_outputs=k,
-        measure=reading.measure if reading and matrix.can_shift else None,
+        measure=reading.measure if reading and rows.x.can_shift else None,
+        rough=None if reading else 0,
     )
     gram = reading.gram() if reading else None
     scaling, bound = bind_penalty(penalty, loss, found, names, precondition)
     free = np.ones((d + 1, k), dtype=bool)
     rank = None
     if bound.is_smooth and not (bound.hessian_diagonal() > 0).all():
-        rank = find_rank(world, rows, y[own], scaling, has_intercept=intercept, known=gram)
+        rank = find_rank(world, rows, y, scaling, has_intercept=intercept, known=gram)
         free[:-1] = rank.kept[:, None]
     free[-1] = intercept
     objective = Objective(
@@ -121,11 +165,11 @@ def fit(
         n_votes=N_VOTES,
         free=free.reshape(-1),
         is_ill_conditioned=bool(rank and rank.is_ill_conditioned),
-        kink_width=find_spread(world, rows, y[own]) if loss.task == "numbers" else 1.0,
+        kink_width=find_spread(world, rows, y) if loss.task == "numbers" else 1.0,
         gram=gram,
     )
     chosen = solver.resolve(objective.problem)
-    start = find_start(world, rows, y[own], loss, scaling, free.reshape(-1), gram)
+    start = find_start(world, rows, y, loss, scaling, free.reshape(-1), gram)
     records: list[Record] = []
     outcome = train(
         objective,
@@ -141,17 +185,16 @@ def fit(
         raise RuntimeError("the training ended without an iterate")
     coef, b = scaling.to_original(outcome.step.u)
     penalty_hessian = np.append(bound.hessian_diagonal(), np.zeros(k))
-    groups = None if clusters is None else clusters[own]
     fitted = Fit(
         objective,
         rows,
-        y[own],
+        y,
         loss,
         scaling,
         outcome.step.u,
         free.reshape(-1),
         penalty_hessian,
         rank is not None,
-        groups,
+        clusters,
     )
     return Fitted(coef, b, outcome, records, rank, fitted, chosen)

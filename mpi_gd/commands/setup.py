@@ -22,6 +22,7 @@ from mpi_gd.data.names import list_some
 from mpi_gd.errors import DataError, JobError
 from mpi_gd.objective import (
     MOST_COLUMNS,
+    Certifier,
     Gram,
     GramPass,
     Objective,
@@ -29,10 +30,12 @@ from mpi_gd.objective import (
     Rows,
     Scaling,
     bind_penalty,
+    find_certifier,
     find_rank,
     find_scaling,
     find_spread,
     find_start,
+    require_finite,
     takes_moments,
 )
 from mpi_gd.penalties import Bound
@@ -89,6 +92,19 @@ class Setup:
             f"{self.data.source.dtype}, {tiles}"
         )
 
+    def certifier(self, world: World) -> Certifier:
+        """Return what bounds how far the objective is above its minimum; collective."""
+        return find_certifier(
+            world,
+            self.rows,
+            self.y,
+            self.job.loss,
+            self.penalty,
+            self.scaling,
+            self.free,
+            self.objective.squares,
+        )
+
     @property
     def remarks(self) -> list[str]:
         """Say what was decided for the user."""
@@ -103,10 +119,13 @@ class Setup:
         return found
 
 
-def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Setup:
+def set_up(
+    world: World, job: Job, base: Path, kept: Loaded | None = None, *, thorough: bool = False
+) -> Setup:
     """Read the data that `job` names relative to `base`, and plan the objective; collective.
 
-    `kept`, on all ranks or none, is what was read before some ranks died.
+    `kept`, on all ranks or none, is what was read before some ranks died. `thorough`: look at every
+    number now, and not where the training meets it.
     Raises on all ranks: DataError, FileError, JobError.
     """
     data = load(world, job.data, base, kept=kept)
@@ -148,8 +167,14 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         ties=ties,
         n_outputs=n_outputs,
         measure=reading.measure if reading and data.x.can_shift else None,
+        rough=None if thorough or reading else job.seed,
     )
     gram = reading.gram() if reading else None
+
+    def look() -> None:
+        with world.phase("looking for what is not a finite number"):
+            require_finite(rows, columns, data.source.locate)
+
     with world.phase("matching the penalty with the columns"):
         scaling, penalty = _named(
             "penalty",
@@ -173,6 +198,7 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         is_ill_conditioned=bool(rank and rank.is_ill_conditioned),
         kink_width=1.0 if job.loss.is_smooth or is_classifier else find_spread(world, rows, y),
         gram=gram,
+        on_not_finite=look if scaling.is_rough else None,
     )
     # Found once: a checkpoint is made while all wait, and the file may be gone by then.
     shared = {"the data": data.fingerprint, **needs(job)}

@@ -48,19 +48,21 @@ class Kernel:
         self.width = (d + 1) * n_outputs + N_SUMS
         n_pairs = n_outputs * (n_outputs + 1) // 2
         self.hessian_width = n_pairs * (d * (d + 1) // 2 + d + 1)
+        self.factors_width = d * (d + 1) // 2 + d + 1 + n_outputs * n_outputs
         self._seen: dict[int, Floats] = {}
         self._point: tuple[Floats, float | Floats] = np.empty(0), 0.0
 
     def rows(self, start: int, stop: int, w: Floats, b: float | Floats, sums: Floats) -> None:
         """Put the sums over local rows [start, stop) into `sums`, block by block.
 
-        `sums` is (width,), or (width + hessian_width,): then the sums for the Hessian follow.
+        `sums` is (width,), or (width + hessian_width,): then the sums for the Hessian follow; or
+        (width + factors_width,): those for its Kronecker factors.
         """
         sums[:] = 0.0
         first_sums = sums[: self.width]
         end = self._shape[0] * self._n_outputs
         gradient = sums[:end].reshape(self._shape)
-        hessian = _Hessian(self._shape, self._n_outputs) if len(sums) > self.width else None
+        hessian = self._hessian(len(sums) - self.width)
         target = self._rows.target
         for first, last in self._rows.blocks(start, stop):
             block = self._reader.block(first, last)
@@ -82,6 +84,14 @@ class Kernel:
             _count(first_sums, weight, last - first)
         if hessian:
             hessian.pack(sums[self.width :])
+
+    def _hessian(self, width: int) -> _Hessian | None:
+        """Return what adds up `width` numbers for the Hessian."""
+        if not width:
+            return None
+        if width == self.hessian_width:
+            return _Hessian(self._shape, self._n_outputs)
+        return _Factors(self._shape, self._n_outputs)
 
     def stand_at(self, w: Floats, b: float | Floats) -> None:
         """Say where `products` are asked for: predictors are kept for more than one of them."""
@@ -199,3 +209,21 @@ class _Hessian:
             sums[place, :n] = self._grams[place][self._upper]
         sums[:, n:-1] = self._firsts
         sums[:, -1] = self._zeroths
+
+
+class _Factors(_Hessian):
+    """The same for one output, h the mean of all outputs' own, and the sum of all h."""
+
+    def __init__(self, shape: tuple[int, ...], n_outputs: int) -> None:
+        super().__init__(shape, 1)
+        self._coupling = np.zeros((n_outputs, n_outputs))
+
+    def add(self, block: Block, h: Floats) -> None:
+        """Add a block's, h (n, K, K)."""
+        self._coupling += np.add.reduce(h, axis=0)
+        super().add(block, np.trace(h, axis1=1, axis2=2) / h.shape[1])
+
+    def pack(self, out: Floats) -> None:
+        """Write one number for each pair of equal ones, then the couplings."""
+        super().pack(out[: -self._coupling.size])
+        out[-self._coupling.size :] = self._coupling.reshape(-1)

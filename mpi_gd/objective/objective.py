@@ -28,8 +28,9 @@ from mpi_gd.solvers import Answer, Batch, Problem, Question, Sample
 __all__ = ["Objective", "Reply"]
 
 # The questions' sums are told apart by the batch's size, 0 for tiles, and this much more where the
-# Hessian is asked for too, or its product alone. A tile's sums are as large in a sample.
-_HESSIAN_KEY, _PRODUCT_KEY = "h", "v"
+# Hessian, or its factors, are asked for too, or its product alone. A tile's sums are as large in a
+# sample.
+_HESSIAN_KEY, _FACTORS_KEY, _PRODUCT_KEY = "h", "k", "v"
 _WIDE = 1 << 14
 
 
@@ -66,6 +67,7 @@ class Objective:
         is_ill_conditioned: bool = False,
         kink_width: float = 1.0,
         gram: Gram | None = None,
+        on_not_finite: Callable[[], None] | None = None,
     ) -> None:
         """Plan kernel and message; nothing is computed or sent.
 
@@ -81,11 +83,14 @@ class Objective:
         self.squares = None if gram is None else _squares(gram, scaling, self._fixed)
         # The rows have been read for it once; that is told with the first answer.
         self._n_unread = gram.n_rows if gram else 0
+        self._on_not_finite = on_not_finite
         shift = scaling.mean if scaling.is_shifted else None
         self._kernel = Kernel(rows, loss, scaling.n_outputs, shift)
         # What rides in the message: a digest of u, votes, each rank's compute seconds.
         self._extra = np.zeros(1 + n_votes + world.size)
-        self._sums: dict[str, TileSum] = {"0": self._tile_sum(rows.grid.n_tiles)}
+        self._sums: dict[str, TileSum] = {
+            "0": self._tile_sum(rows.grid.n_tiles, self._kernel.width)
+        }
         # Sums so long that those of all tiles at once would leave the cache, or fill the memory.
         self._is_wide = self._kernel.width >= _WIDE
         n_rows = 0 if self._is_wide else rows.n_tiles
@@ -156,11 +161,14 @@ class Objective:
             reduced = time.perf_counter_ns()
             self._require_step(extra[0], digest)
             gradient_sums = sums[: self._kernel.width]
+            if self._on_not_finite and not np.isfinite(gradient_sums).all():
+                look, self._on_not_finite = self._on_not_finite, None
+                look()
             if not question.hessian:
                 # All terms grow with the loss's derivatives.
                 tile_sum.follow(float(gradient_sums[RESIDUAL]) * chunks.factor)
             if question.along is None:
-                answer = self._assemble(question.u, gradient_sums, sums[self._kernel.width :])
+                answer = self._assemble(question, gradient_sums, sums[self._kernel.width :])
             else:
                 answer = self._assemble_product(question.along, gradient_sums)
         if question.optimum:
@@ -217,10 +225,10 @@ class Objective:
         """
         usual = self._kernel.curvature
         self._kernel.curvature, self._kernel.loss = curvature, self._loss
-        tile_sum = self._tile_sum(self._rows.grid.n_tiles, hessian=True)
+        question = Question(u, hessian=True)
+        tile_sum = self._tile_sum(self._rows.grid.n_tiles, self._width(question))
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                question = Question(u, hessian=True)
                 sums, *_ = self._streamed(question, self._all, None, tile_sum, 0)
         finally:
             self._kernel.curvature = usual
@@ -247,12 +255,13 @@ class Objective:
     def set_exponents(self, exponents: dict[str, NDArray[np.int64]]) -> None:
         """Take the exponents from a checkpoint."""
         for key, values in exponents.items():
-            size = int(key.rstrip(_HESSIAN_KEY + _PRODUCT_KEY))
+            size = int(key.rstrip(_HESSIAN_KEY + _FACTORS_KEY + _PRODUCT_KEY))
             nowhere = np.empty(0)
             question = Question(
                 nowhere,
                 Batch(size, 0) if size else None,
-                hessian=key.endswith(_HESSIAN_KEY),
+                hessian=key.endswith((_HESSIAN_KEY, _FACTORS_KEY)),
+                kronecker=key.endswith(_FACTORS_KEY),
                 along=nowhere if key.endswith(_PRODUCT_KEY) else None,
             )
             self._sums[self._plan(question)].set_exponents(values)
@@ -271,15 +280,23 @@ class Objective:
         has_intercept = self._fixed is None or not self._fixed[-1]
         return eliminate(second_moments(self._world, rows, y), has_intercept, ridge)
 
-    def _tile_sum(self, n_terms: int, hessian: bool = False) -> TileSum:
-        """Plan a message for sums of `n_terms` rows of partial sums."""
-        width = self._kernel.width + (self._kernel.hessian_width if hessian else 0)
+    def _width(self, question: Question) -> int:
+        """Return how many sums answer a question."""
+        kernel = self._kernel
+        if not question.hessian:
+            return kernel.width
+        return kernel.width + (kernel.factors_width if question.kronecker else kernel.hessian_width)
+
+    def _tile_sum(self, n_terms: int, width: int) -> TileSum:
+        """Plan a message for sums of `n_terms` rows of `width` partial sums."""
         return TileSum(self._world, n_terms, width, self._reduction, self._extra.size)
 
     def _plan(self, question: Question) -> str:
         """Make what such questions need, if it is not there; return its key."""
         size = question.batch.size if question.batch else 0
-        kind = _HESSIAN_KEY if question.hessian else ""
+        kind = ""
+        if question.hessian:
+            kind = _FACTORS_KEY if question.kronecker else _HESSIAN_KEY
         key = f"{size}{kind if question.along is None else _PRODUCT_KEY}"
         if key not in self._sums:
             n_terms = self._rows.grid.n_tiles
@@ -288,7 +305,7 @@ class Objective:
                 rows = self._rows
                 self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
                 n_terms = plan.n_lanes
-            self._sums[key] = self._tile_sum(n_terms, question.hessian)
+            self._sums[key] = self._tile_sum(n_terms, self._width(question))
         return key
 
     def _chunks(self, question: Question) -> _Chunks:
@@ -350,8 +367,7 @@ class Objective:
         Return the sums, what rode along, the digest of u, and when the computing was done.
         """
         compute = self._computing(question)
-        width = self._kernel.width + (self._kernel.hessian_width if question.hessian else 0)
-        terms = np.empty(width)
+        terms = np.empty(self._width(question))
         extra, digest = self._fill_extra(question.u, votes)
         place = 1 + self._n_votes + self._world.rank
         computed = began
@@ -392,26 +408,47 @@ class Objective:
                 "NPY_DISABLE_CPU_FEATURES alike on all of them"
             )
 
-    def _assemble(self, u: Floats, sums: Floats, hessian_sums: Floats) -> Answer:
+    def _assemble(self, question: Question, sums: Floats, hessian_sums: Floats) -> Answer:
         """Return the smooth part's value, gradient and Hessian in the solver's coordinates."""
         weight = float(sums[WEIGHT]) or 1.0
-        n_outputs = self._scaling.n_outputs
+        coef = question.u[: -self._scaling.n_outputs]
         gradient = self._scaling.gradient(sums)
         gradient /= weight
-        self._penalty.add_gradient(u[:-n_outputs], gradient[:-n_outputs])
-        value = float(sums[LOSS]) / weight + self._penalty.value(u[:-n_outputs])
-        hessian = None
-        if hessian_sums.size:
-            hessian = self._scaling.hessian(hessian_sums)
-            hessian /= weight
-            diagonal = hessian.reshape(-1)[:: len(u) + 1]
-            diagonal[:-n_outputs] += self._penalty.hessian_diagonal()
+        self._penalty.add_gradient(coef, gradient[: len(coef)])
+        value = float(sums[LOSS]) / weight + self._penalty.value(coef)
         if self._fixed is not None:
             gradient[self._fixed] = 0.0
-            if hessian is not None:
-                hessian[self._fixed] = 0.0
-                hessian[:, self._fixed] = 0.0
-        return Answer(value, gradient, float(np.sqrt(sums[RESIDUAL] / weight)), hessian)
+        answer = Answer(value, gradient, float(np.sqrt(sums[RESIDUAL] / weight)))
+        if not question.hessian:
+            return answer
+        if question.kronecker:
+            factor, coupling = self._factors(hessian_sums / weight)
+            return dataclasses.replace(answer, hessian=factor, coupling=coupling)
+        hessian = self._scaling.hessian(hessian_sums)
+        hessian /= weight
+        self._bend(hessian, self._penalty.hessian_diagonal(), self._fixed)
+        return dataclasses.replace(answer, hessian=hessian)
+
+    def _factors(self, means: Floats) -> tuple[Floats, Floats]:
+        """Return the Kronecker factors of the Hessian."""
+        n_outputs = self._scaling.n_outputs
+        single = dataclasses.replace(self._scaling, n_outputs=1)
+        coupling = means[-(n_outputs**2) :].reshape(n_outputs, n_outputs)
+        hessian = single.hessian(means[: -(n_outputs**2)])
+        fixed = None if self._fixed is None else self._fixed[::n_outputs]
+        # All outputs of a column are penalized alike, and of the first factor has the penalty too.
+        self._bend(hessian, self._penalty.hessian_diagonal()[::n_outputs], fixed)
+        # The first factor's h is the mean of the outputs' own, so the second one's mean is 1.
+        return hessian, coupling / (float(np.trace(coupling)) / n_outputs or 1.0)
+
+    @staticmethod
+    def _bend(hessian: Floats, penalty: Floats, fixed: NDArray[np.bool_] | None) -> None:
+        """Add a penalty's Hessian, and leave out what is held."""
+        diagonal = hessian.reshape(-1)[:: len(hessian) + 1]
+        diagonal[: len(penalty)] += penalty
+        if fixed is not None:
+            hessian[fixed] = 0.0
+            hessian[:, fixed] = 0.0
 
     def _assemble_product(self, along: Floats, sums: Floats) -> Answer:
         """Return the smooth part's Hessian times `along`."""

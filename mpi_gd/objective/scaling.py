@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from mpi_gd.comm import Reduction, TileSum, World
 from mpi_gd.errors import DataError
 from mpi_gd.objective.rows import Floats, Rows
+from mpi_gd.objective.sample import sampled_tiles
 
-__all__ = ["ColumnMoments", "Scaling", "find_scaling"]
+__all__ = ["ColumnMoments", "Scaling", "find_scaling", "require_finite"]
 
 # Where a mean is so many deviations from 0, g_w - m g_b would lose more than four digits: the
 # columns are shifted in the cache instead, which costs a copy of each block.
@@ -34,6 +35,9 @@ _FAR = 1e3
 _PILOT_OFF = 16.0
 # A column whose deviation is below this share of its mean is constant, but for rounding.
 _CONSTANT = 1e-12
+# Moments that only have to be near enough are those of so many tiles, twice as many at most, where
+# that is a quarter of them or less.
+_ROUGH_TILES = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,8 @@ class Scaling:
     mean_squares: Floats
     """The mean of the squares of each column in the solver's coordinates: 1, or 0 if constant."""
     n_outputs: int = 1
+    is_rough: bool = False
+    """Whether means and deviations are those of a sample, and most rows have not been read yet."""
 
     def with_ridge(self, diagonal: Floats, curvature: float) -> Scaling:
         """Return the coordinates in which loss and L2 penalty bend together as the loss did alone.
@@ -172,11 +178,14 @@ def find_scaling(
     ties: tuple[NDArray[np.int64], ...] = (),
     n_outputs: int = 1,
     measure: Callable[[ColumnMoments], ColumnMoments] | None = None,
+    rough: int | None = None,
 ) -> Scaling:
     """Return the scaling of the training rows; collective. Reads the rows once, seldom twice.
 
     `measure` returns the moments near those of a pilot, and may find more on its way.
-
+    With `rough`, the seed of a sample, it may be that of a sample of the tiles, unless the columns
+    are to be standardized: the optimum does not depend on it. Then nobody has seen yet whether all
+    numbers are finite.
     Columns in one of `ties` share their deviation, the root mean square of their own, unless they
     are to be standardized. Raises DataError, on all ranks, when X holds what is not a finite number
     or no row counts; `locate` names the place of a global row.
@@ -189,7 +198,10 @@ def find_scaling(
     pilot = _moments(world, rows, np.zeros(rows.x.shape[1]), "fast", first_only=True)
     center = np.nan_to_num(pilot.mean, nan=0.0, posinf=0.0, neginf=0.0)
     spread = np.nan_to_num(pilot.variance, nan=0.0, posinf=0.0, neginf=0.0)
-    found = measure(replace(pilot, mean=center, variance=spread))
+    sampled = None
+    if rough is not None and precondition and not standardize:
+        sampled = _sampled_moments(world, rows, center, reduction, rough)
+    found = sampled or measure(replace(pilot, mean=center, variance=spread))
     if not found.n_rows:
         raise DataError("no row is left to train on: set data.test_fraction lower")
     if not found.weight:
@@ -200,7 +212,7 @@ def find_scaling(
     mean, variance = found.mean, found.variance
     if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
         with world.phase("looking for what is not a finite number"):
-            _require_finite(rows, columns, locate)
+            require_finite(rows, columns, locate)
         j = int(np.argmin(np.isfinite(mean) & np.isfinite(variance)))
         raise DataError(
             f"column {columns[j]!r}: its squares are too large to add; divide the column by so "
@@ -238,6 +250,7 @@ def find_scaling(
         scale,
         mean_squares,
         n_outputs=n_outputs,
+        is_rough=sampled is not None,
     )
 
 
@@ -263,7 +276,7 @@ def _require_constant(
         )
 
 
-def _require_finite(rows: Rows, columns: tuple[str, ...], locate: Callable[[int], str]) -> None:
+def require_finite(rows: Rows, columns: tuple[str, ...], locate: Callable[[int], str]) -> None:
     """Raise DataError for the first number of the local X that is not finite."""
     offset = rows.first_tile * rows.grid.tile_rows
     for tile in rows.tiles():
@@ -289,14 +302,57 @@ class ColumnMoments:
     """(d,): what was subtracted before the squares were added."""
 
 
+def _sampled_moments(
+    world: World, rows: Rows, center: Floats, reduction: Reduction, seed: int
+) -> ColumnMoments | None:
+    """Return the moments of a sample of the tiles, with all rows' number and weight; collective.
+
+    None where a sample is not much less than all, or does not show what a column is like.
+    """
+    stride = rows.grid.n_tiles // _ROUGH_TILES
+    if stride < 4 or not rows.x.can_shift:
+        return None
+    chosen = sampled_tiles(rows.grid.n_tiles, stride, seed)
+    found = _moments(world, rows, center, reduction, chosen=chosen)
+    spread = np.sqrt(found.variance)
+    # Where one is not finite, this is not true.
+    if not (spread > _CONSTANT * np.abs(found.mean)).all() or not np.isfinite(spread).all():
+        return None
+    if (np.abs(found.mean - center) > _PILOT_OFF * spread).any():
+        return None
+    weight, n_rows = _weight_of_rows(world, rows)
+    return replace(found, weight=weight, n_rows=n_rows)
+
+
+def _weight_of_rows(world: World, rows: Rows) -> tuple[float, int]:
+    """Return the sum of all rows' weights and how many have one; collective."""
+    if rows.weight is None:
+        return float(rows.grid.n_samples), rows.grid.n_samples
+    partials = np.empty((rows.n_tiles, 2))
+    for sums, (start, stop) in zip(partials, rows.tiles(), strict=True):
+        part = rows.weight[start:stop]
+        sums[:] = np.add.reduce(part, dtype=np.float64), np.count_nonzero(part)
+    total = TileSum(world, rows.grid.n_tiles, 2).sum(partials)
+    return float(total[0]), int(total[1])
+
+
 def _moments(
-    world: World, rows: Rows, center: Floats, reduction: Reduction, first_only: bool = False
+    world: World,
+    rows: Rows,
+    center: Floats,
+    reduction: Reduction,
+    *,
+    chosen: NDArray[np.int64] | None = None,
+    first_only: bool = False,
 ) -> ColumnMoments:
-    """Return the moments of the rows; collective.
+    """Return the moments of the rows, or of the `chosen` tiles; collective.
 
     `first_only` looks at the first tile of all: a pilot, whose mean is near enough.
     """
     d = len(center)
+    own = list(rows.tiles())
+    if chosen is not None:
+        own = [own[k - rows.first_tile] for k in chosen if rows.first_tile <= k < rows.last_tile]
     reader = rows.x.reader(rows.grid.block_rows)
     sums = np.empty(2 * d + 2)
 
@@ -316,13 +372,18 @@ def _moments(
         first = next(rows.tiles(), None)
         if rows.first_tile > 0 or first is None:
             return np.zeros(2 * d + 2)
-        return terms(*first)
+        found = terms(*first)
+        if not first_only:
+            # The first tile's own mean is the center, of which other tiles' differ: the size of a
+            # sum of x - c is seen from that of the squares (Cauchy and Schwarz).
+            np.maximum(np.abs(found[:d]), np.sqrt(found[d:-2] * found[-2]), out=found[:d])
+        return found
 
     def tiles() -> Iterator[Floats]:
         if first_only:
             yield pilot()
             return
-        for start, stop in rows.tiles():
+        for start, stop in own:
             yield terms(start, stop)
 
     total = TileSum(world, rows.grid.n_tiles, 2 * d + 2, reduction).sum_stream(tiles, pilot)

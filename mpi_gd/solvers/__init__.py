@@ -10,6 +10,7 @@ from mpi_gd.solvers.lbfgs import Lbfgs
 from mpi_gd.solvers.least_squares import LeastSquares
 from mpi_gd.solvers.nesterov import Nesterov
 from mpi_gd.solvers.newton import Newton
+from mpi_gd.solvers.progressive import Progressive
 from mpi_gd.solvers.quadratic import least_squares_step
 from mpi_gd.solvers.sgd import Sgd
 from mpi_gd.solvers.solver import (
@@ -41,6 +42,7 @@ __all__ = [
     "Nesterov",
     "Newton",
     "Problem",
+    "Progressive",
     "Question",
     "Rest",
     "Sample",
@@ -59,6 +61,7 @@ SOLVERS: dict[str, type[Solver]] = {
     "sgd": Sgd,
     "lbfgs": Lbfgs,
     "newton": Newton,
+    "progressive": Progressive,
     "fista": Fista,
     "finite-smoothing": FiniteSmoothing,
     "gram": GramSolver,

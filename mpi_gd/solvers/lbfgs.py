@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from mpi_gd.solvers.armijo import falls_enough
 from mpi_gd.solvers.search import next_step
 from mpi_gd.solvers.solver import Answer, Floats, Problem, Question, Solver, State, Step, diverged
 
-__all__ = ["Lbfgs"]
+__all__ = ["Lbfgs", "LbfgsState"]
 
 # Slope at the accepted point, as a share of that at the iterate (Nocedal and Wright 2006, p. 34).
 _SLOPE_SHARE = 0.9
@@ -20,7 +21,7 @@ _LEAST_CURVATURE = 1e-14
 
 
 @dataclass
-class _State(State):
+class LbfgsState(State):
     """The iterate, the pairs, and the line search along `direction`."""
 
     value: float
@@ -55,15 +56,15 @@ class Lbfgs(Solver):
     memory_length: int = 10
     """Number of pairs of moves and gradient changes that are kept."""
 
-    memory = _State
+    memory: ClassVar[type[Any]] = LbfgsState
 
     def __post_init__(self) -> None:
         if self.memory_length < 1:
             raise ValueError(f"memory_length must be 1 or more, got {self.memory_length}")
 
-    def start(self, problem: Problem, u: Floats) -> _State:
+    def start(self, problem: Problem, u: Floats) -> LbfgsState:
         """Begin at u with an empty memory."""
-        return _State(
+        return LbfgsState(
             u=u.copy(),
             iteration=-1,
             value=np.inf,
@@ -81,11 +82,11 @@ class Lbfgs(Solver):
             high=np.zeros(3),
         )
 
-    def ask(self, state: _State) -> Question:
+    def ask(self, state: LbfgsState) -> Question:
         """Ask at the trial point of the line search."""
         return Question(state.u + state.trial * state.direction)
 
-    def tell(self, state: _State, answer: Answer) -> Step | None:
+    def tell(self, state: LbfgsState, answer: Answer) -> Step | None:
         """Accept the trial point, or move an end of the bracket to it."""
         if state.iteration < 0:
             if not answer.is_finite:
@@ -104,7 +105,7 @@ class Lbfgs(Solver):
             return None
         return self._give_up(state)
 
-    def _give_up(self, state: _State) -> Step | None:
+    def _give_up(self, state: LbfgsState) -> Step | None:
         """Drop the memory, or end where even the gradient leads nowhere."""
         if state.n_pairs:
             state.n_pairs = 0
@@ -113,7 +114,7 @@ class Lbfgs(Solver):
         last = Answer(state.value, state.gradient, state.residual)
         return Step(state.u, last, 0.0, "no step lowers the objective any more")
 
-    def _accept(self, state: _State, answer: Answer) -> Step:
+    def _accept(self, state: LbfgsState, answer: Answer) -> Step:
         """Move to the point that was asked about, remember the pair, and aim anew."""
         used = state.trial
         move = used * state.direction
@@ -128,7 +129,7 @@ class Lbfgs(Solver):
         self._aim(state)
         return Step(state.u, answer, used)
 
-    def _aim(self, state: _State) -> None:
+    def _aim(self, state: LbfgsState) -> None:
         """Begin a line search from the iterate."""
         state.direction = self._direction(state)
         state.slope = float(np.dot(state.direction, state.gradient))
@@ -137,12 +138,12 @@ class Lbfgs(Solver):
             state.n_pairs = 0
             state.direction = -state.gradient
             state.slope = -float(np.dot(state.gradient, state.gradient))
-        state.trial = 1.0 if state.n_pairs else state.first_step
+        state.trial = 1.0 if state.n_pairs else self._first_step(state)
         state.n_trials = 0
         state.low[:] = 0.0, state.value, state.slope
         state.high[:] = np.inf, np.nan, np.nan
 
-    def _direction(self, state: _State) -> Floats:
+    def _direction(self, state: LbfgsState) -> Floats:
         """Return -H g by the two-loop recursion."""
         q = -state.gradient
         last = state.n_pairs
@@ -154,10 +155,21 @@ class Lbfgs(Solver):
             share = float(np.dot(s, q)) / curvature
             shares.append((k, share, curvature))
             q -= share * y
-        if places:
-            y = state.changes[places[-1]]
-            # H_0 = s.y / y.y: the scale of the last pair (Nocedal and Wright 2006, eq. 7.20).
-            q *= shares[0][2] / float(np.dot(y, y))
+        q = self._first_matrix(state, q, shares[0][0] if places else -1)
         for k, share, curvature in reversed(shares):
             q += (share - float(np.dot(state.changes[k], q)) / curvature) * state.moves[k]
         return q
+
+    def _first_step(self, state: LbfgsState) -> float:
+        """Return the first step along a direction that knows of no pair."""
+        return state.first_step
+
+    def _first_matrix(self, state: LbfgsState, q: Floats, last: int) -> Floats:
+        """Return H_0 q; `last` is the place of the last pair, -1 if there is none.
+
+        H_0 = s.y / y.y, the scale of the last pair (Nocedal and Wright 2006, eq. 7.20).
+        """
+        if last < 0:
+            return q
+        s, y = state.moves[last], state.changes[last]
+        return q * (float(np.dot(s, y)) / float(np.dot(y, y)))

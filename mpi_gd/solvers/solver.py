@@ -150,6 +150,8 @@ class Question:
     """Whether to ask for the Hessian too."""
     sample: Sample | None = None
     """The rows, where they are neither all of them nor a batch."""
+    kronecker: bool = False
+    """With `hessian` and K outputs: ask for the factors of a Kronecker product that is like it."""
     along: Floats | None = None
     """(n_params,): ask for the Hessian times this, instead of value and gradient."""
     smoothing: float = 0.0
@@ -170,7 +172,9 @@ class Answer:
     residual: float
     hessian: Floats | None = None
     """(n_params, n_params), symmetric and positive semidefinite: where a loss is not convex in z,
-    its expectation."""
+    its expectation. Where its Kronecker factors are asked for, the one (n_params / K,) square."""
+    coupling: Floats | None = None
+    """(K, K): the other factor; the Hessian is about H_jk C_lm for coefficients (j, l), (k, m)."""
     optimum: Floats | None = None
     """(n_params,): where the whole objective is least."""
     product: Floats | None = None

@@ -54,7 +54,7 @@ WAYS: dict[str, Solver] = {
 SEARCHING = [
     name
     for name in WAYS
-    if name.startswith(("lbfgs", "barzilai", "gd backtracking", "newton", "fista"))
+    if name.startswith(("lbfgs", "barzilai", "gd backtracking", "newton", "fista", "progressive"))
 ]
 FIXED = ["gd step", "nesterov step", "sgd sqrt"]
 CHOSEN = [name for name in WAYS if name not in SEARCHING and name not in FIXED]

@@ -15,7 +15,7 @@ from mpi_gd.errors import Diverged
 from mpi_gd.objective import Reply
 from mpi_gd.solvers import Answer, GradientDescent, Lbfgs, Problem, Question, Sgd, Solver
 from mpi_gd.solvers.solver import Floats
-from mpi_gd.trainer import N_VOTES, Ballot, Course, Ending, Outcome, Record, train
+from mpi_gd.trainer import N_VOTES, Ballot, Course, Ending, Outcome, Record, Rules, train
 
 PROBLEM = Problem(2, 1.0, 3.0, lambda size: 4)
 
@@ -76,7 +76,7 @@ def test_the_first_iterate_below_tol_is_the_last() -> None:
 
 
 def test_below_the_floor_there_is_no_optimum() -> None:
-    outcome, records, saved, _ = drive(SLOW, floor=1e-3)
+    outcome, records, saved, _ = drive(SLOW, rules=Rules(floor=1e-3))
     assert outcome.ending is Ending.PERFECT and not saved
     assert records[-1].objective < 1e-3 <= records[-2].objective
 
