@@ -114,9 +114,11 @@ class Certifier:
         """Return the bound by a dual point; infinite where none is found."""
         penalty, answer = self.penalty, step.answer
         l1, lower, upper = penalty.l1, penalty.lower, penalty.upper
-        if step.is_smoothed or not self._is_convex or l1 is None or lower is None or upper is None:
+        if step.is_smoothed or not self._is_convex:
             return math.inf
         k = self.scaling.n_outputs
+        if l1 is None or lower is None or upper is None:
+            return math.inf if penalty.blocks is None else self._group_gap(step)
         u, q = step.u[:-k], answer.gradient[:-k].copy()
         l2 = penalty.hessian_diagonal()
         q -= l2 * u
@@ -135,12 +137,33 @@ class Certifier:
         shrink, parts = _conjugate_gap(
             u[kept], q[kept], off[kept], l1[kept], l2[kept], lower[kept], upper[kept]
         )
-        is_squared = isinstance(self.loss, Squared)
-        # The part of the loss that shrinking r costs.
-        cost = (
-            np.square(1.0 - shrink) * loss if is_squared else (1.0 - shrink) * (loss - self.least)
-        )
-        return moved + float(cost) + parts
+        return moved + self._shrinking(shrink, loss) + parts
+
+    def _shrinking(self, shrink: float, loss: float) -> float:
+        """Return the part of the loss that shrinking r costs."""
+        if isinstance(self.loss, Squared):
+            return float(np.square(1.0 - shrink)) * loss
+        return (1.0 - shrink) * (loss - self.least)
+
+    def _group_gap(self, step: Step) -> float:
+        """Return the same where the penalty is a sum of norms, weight_g |u_g|."""
+        k, answer = self.scaling.n_outputs, step.answer
+        u, q, loss = step.u[:-k], answer.gradient[:-k].copy(), answer.value
+        off = np.full(len(q), answer.error)
+        if isinstance(self.loss, Squared):
+            moved = self._free_squares(step, q, off, np.zeros(len(q), dtype=bool))
+        else:
+            moved = self._free_intercepts(step, loss, q, off)
+        shrink, unit = 1.0, np.zeros(len(u))
+        for block in self.penalty.blocks or ():
+            unit[block[0]] = 1.0
+            weight = self.penalty.rest(unit)
+            unit[block[0]] = 0.0
+            length = float(np.linalg.norm(q[block]) + np.linalg.norm(off[block]))
+            if length > weight:
+                shrink = min(shrink, weight / length)
+        parts = self.penalty.rest(u) + shrink * float(np.dot(q, u) + np.dot(off, np.abs(u)))
+        return moved + self._shrinking(shrink, loss) + max(parts, 0.0)
 
     def _free_squares(self, step: Step, q: Floats, off: Floats, bare: NDArray[np.bool_]) -> float:
         """Return by how much free parameters can lower the loss; q becomes the gradient there."""

@@ -196,38 +196,101 @@ def _is_optimal(
 
 
 def _by_blocks(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) -> Floats:
-    """Minimize block by block, by proximal steps as long as the block's curvature allows."""
-    v = u.copy()
-    slope = gradient.copy()
-    blocks = [(block, hessian[np.ix_(block, block)]) for block in rest.blocks or ()]
-    bends = [float(np.linalg.eigvalsh(part)[-1]) for _, part in blocks]
-    others = np.setdiff1d(np.arange(len(u)), np.concatenate([block for block, _ in blocks]))
+    """Minimize group by group, then all that are not 0 together, where the model is smooth.
+
+    The rest is a sum of weight_g |u_g|.
+    """
+    blocks = [block for block in rest.blocks or () if np.diag(hessian)[block].max() > 0]
+    whole = [_Group(hessian, block, rest) for block in blocks]
+    others = np.setdiff1d(np.arange(len(u)), np.concatenate([*(rest.blocks or ())]))
+    v, slope = u.copy(), gradient.copy()
+    size = float(np.abs(gradient).max(initial=0.0))
     for _ in range(_MOST_SWEEPS):
-        moved = 0.0
         if others.size:
-            part = hessian[np.ix_(others, others)]
-            step = least_squares_step(part, slope[others], 1)
+            step = least_squares_step(hessian[np.ix_(others, others)], slope[others], 1)
             v[others] += step
             slope += hessian[:, others] @ step
-            moved = float(np.abs(step).max())
-        for (block, part), bend in zip(blocks, bends, strict=True):
-            if not bend > 0:
-                continue
-            old = v[block]
-            each, inner = old.copy(), slope[block].copy()
-            for _ in range(_MOST_BLOCK_STEPS):
-                wanted = v.copy()
-                wanted[block] = each - inner / bend
-                new = rest.prox(wanted, 1.0 / bend)[block]
-                step = new - each
-                each, inner = new, inner + part @ step
-                if np.abs(step).max() <= _ENOUGH * np.abs(each).max(initial=0.0):
-                    break
-            step = each - old
+        for group in whole:
+            step = group.minimum(v, slope) - v[group.places]
             if step.any():
-                v[block] = each
-                slope += hessian[:, block] @ step
-                moved = max(moved, float(np.abs(step).max()))
-        if moved <= _ENOUGH * float(np.abs(v).max(initial=0.0)):
+                v[group.places] += step
+                slope += hessian[:, group.places] @ step
+        v = _together(hessian, gradient, u, v, slope, whole, others, rest)
+        slope = gradient + hessian @ (v - u)
+        scale = size + float(np.abs(np.diag(hessian) * v).max(initial=0.0))
+        if float(np.abs(rest.residual(v, slope)).max(initial=0.0)) <= _ENOUGH * scale:
             break
     return v
+
+
+class _Group:
+    """The model along one group: w.A.w / 2 - b.w + weight |w|."""
+
+    def __init__(self, hessian: Floats, places: NDArray[np.int64], rest: Rest) -> None:
+        unit = np.zeros(len(hessian))
+        unit[places[0]] = 1.0
+        self.places, self.weight = places, rest.value(unit)
+        self._part = hessian[np.ix_(places, places)]
+        self._values, self._vectors = np.linalg.eigh(self._part)
+
+    def minimum(self, v: Floats, slope: Floats) -> Floats:
+        """Return the group's coefficients where the model is least.
+
+        With t = |w| they are (A + weight / t)^-1 b, which has the length t: sum_i (q_i.b)^2 /
+        (values_i t + weight)^2 = 1, q_i the eigenvectors; by Newton's method for t, from below.
+        """
+        b = self._part @ v[self.places] - slope[self.places]
+        along = self._vectors.T @ b
+        if float(np.linalg.norm(b)) <= self.weight:
+            return np.zeros_like(b)
+        values = np.maximum(self._values, _FLAT * self._values[-1])
+        if not self.weight:
+            return np.asarray(self._vectors @ (along / values))
+        length = 0.0
+        for _ in range(_MOST_BLOCK_STEPS):
+            below = values * length + self.weight
+            ratio = along / below
+            norm = float(np.linalg.norm(ratio))
+            # Newton's method for 1 / norm = 1, which is nearly linear in the length.
+            step = (norm - 1.0) * norm**2 / float(np.dot(ratio * ratio, values / below))
+            length += step
+            if not abs(step) > _ENOUGH * length:
+                break
+        return np.asarray(self._vectors @ (along / (values + self.weight / length)))
+
+
+def _together(
+    hessian: Floats,
+    gradient: Floats,
+    u: Floats,
+    v: Floats,
+    slope: Floats,
+    groups: list[_Group],
+    others: NDArray[np.int64],
+    rest: Rest,
+) -> Floats:
+    """Return v after a Newton step of all that are not 0, if the model is lower there."""
+    active = [group for group in groups if v[group.places].any()]
+    places = np.concatenate([others, *(group.places for group in active)])
+    if not places.size:
+        return v
+    bent, slopes = hessian.copy(), slope.copy()
+    for group in active:
+        part = v[group.places]
+        length = float(np.linalg.norm(part))
+        slopes[group.places] += group.weight * part / length
+        turn = np.eye(len(part)) - np.outer(part, part) / length**2
+        bent[np.ix_(group.places, group.places)] += group.weight / length * turn
+    try:
+        step = -np.linalg.solve(bent[np.ix_(places, places)], slopes[places])
+    except np.linalg.LinAlgError:
+        return v
+    found = v.copy()
+    found[places] += step
+
+    def height(point: Floats) -> float:
+        move = point - u
+        return float(np.dot(gradient + 0.5 * (hessian @ move), move)) + rest.value(point)
+
+    lower = height(v)
+    return found if height(found) <= lower + 1e-15 * abs(lower) else v
