@@ -24,6 +24,10 @@ _UNSEEN = 1e-6
 # Sweeps end when no coordinate moves by more than this share of the largest.
 _ENOUGH = 1e-13
 _MOST_BLOCK_STEPS = 50
+# So many sweeps over groups may gain little, where the slope is nearly none already.
+_MOST_IDLE = 5
+_GAIN = 0.5
+_NEARLY = 1e-10
 
 
 def least_squares_step(hessian: Floats, gradient: Floats, n_outputs: int) -> Floats:
@@ -205,6 +209,7 @@ def _by_blocks(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) -> Floa
     others = np.setdiff1d(np.arange(len(u)), np.concatenate([*(rest.blocks or ())]))
     v, slope = u.copy(), gradient.copy()
     size = float(np.abs(gradient).max(initial=0.0))
+    least, n_idle = np.inf, 0
     for _ in range(_MOST_SWEEPS):
         if others.size:
             step = least_squares_step(hessian[np.ix_(others, others)], slope[others], 1)
@@ -218,7 +223,11 @@ def _by_blocks(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) -> Floa
         v = _together(hessian, gradient, u, v, slope, whole, others, rest)
         slope = gradient + hessian @ (v - u)
         scale = size + float(np.abs(np.diag(hessian) * v).max(initial=0.0))
-        if float(np.abs(rest.residual(v, slope)).max(initial=0.0)) <= _ENOUGH * scale:
+        left = float(np.abs(rest.residual(v, slope)).max(initial=0.0))
+        # Rounding errors do not get smaller by going on.
+        n_idle = 0 if left < _GAIN * least else n_idle + 1
+        least = min(least, left)
+        if left <= _ENOUGH * scale or (n_idle >= _MOST_IDLE and left <= _NEARLY * scale):
             break
     return v
 
