@@ -49,6 +49,10 @@ class Checkpoint:
     questions: int
     needs: dict[str, Any]
     """What must be the same where it goes on: the job's keys that matter, and the data."""
+    rows: int = 0
+    """Rows that have been read."""
+    objective: float | None = None
+    """That of the last iteration; None before the first."""
 
     @property
     def name(self) -> str:
@@ -68,6 +72,8 @@ class Checkpoint:
             "format": _FORMAT,
             "iteration": self.iteration,
             "questions": self.questions,
+            "rows": self.rows,
+            "objective": self.objective,
             "needs": self.needs,
         }
         return pack(arrays, document)
@@ -92,6 +98,8 @@ class Checkpoint:
             int(document["iteration"]),
             int(document["questions"]),
             dict(document["needs"]),
+            int(document.get("rows", 0)),
+            document.get("objective"),
         )
 
 

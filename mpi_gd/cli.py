@@ -14,6 +14,7 @@ from mpi_gd.options import (
     EvaluateOptions,
     LaunchOptions,
     Options,
+    PathOptions,
     PredictOptions,
     SlurmOptions,
     TrainOptions,
@@ -28,6 +29,7 @@ _COMMANDS: dict[str, type[Options]] = {
         TrainOptions,
         PredictOptions,
         EvaluateOptions,
+        PathOptions,
         BenchOptions,
         LaunchOptions,
         CollectOptions,
@@ -46,6 +48,7 @@ exit codes:
   1   internal error
   2   a mistake in the arguments, the job, the data or a file
   3   diverged: the objective left the finite numbers
+  4   ended without convergence, which stop.require_convergence asks for; the model is written
   75  stopped by a signal or a time limit, with a checkpoint: run again with --resume
 """
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.objective import Reply
-from mpi_gd.solvers import Question, Solver, Step
+from mpi_gd.solvers import IDLE, Question, Solver, Step
 
-__all__ = ["N_VOTES", "Ballot", "Course", "Ending", "Outcome", "Record", "train"]
+__all__ = ["N_VOTES", "Ballot", "Course", "Ending", "Outcome", "Record", "Rules", "train"]
 
 Floats = NDArray[np.float64]
 N_VOTES = 2
@@ -26,10 +26,42 @@ class Ending(Enum):
     """Why a training ended; the value is for people."""
 
     CONVERGED = "converged"
+    SETTLED = "converged: the objective has changed by less than objective_tol"
+    GAP = "converged: the objective is within gap_tol of its minimum"
     SOLVER = "done"
+    STALLED = "not converged: stalled at the precision of float64 before tol"
     MAX_ITER = "not converged: max_iter reached before tol"
+    MAX_PASSES = "not converged: max_passes reached before tol"
     PERFECT = "not converged: the features tell the labels apart without a mistake"
     STOPPED = "stopped"
+
+    @property
+    def is_converged(self) -> bool:
+        """Whether a rule for convergence has been met."""
+        return self in (Ending.CONVERGED, Ending.SETTLED, Ending.GAP)
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether the training could go on with a higher limit."""
+        return self in (Ending.MAX_ITER, Ending.MAX_PASSES)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Further rules for when to stop; as they stand, there are none."""
+
+    objective_tol: float = 0.0
+    """Relative change of the objective; 0: no rule."""
+    max_rows: float = math.inf
+    """Rows to be read, each as often as it is."""
+    gap_tol: float = 0.0
+    relative_gap: Callable[[Step], float] | None = None
+    """What bounds how far an iterate is above the minimum, as a share; for `gap_tol`."""
+    floor: float = -math.inf
+    """An objective below it is the way to an optimum that is infinitely far."""
+
+
+NO_RULES = Rules()
 
 
 @dataclass(frozen=True)
@@ -74,6 +106,10 @@ class Course:
     """The solver's."""
     questions: int = 0
     """Questions that have been answered since the start of the training."""
+    rows: int = 0
+    """Rows that have been read since then, by all ranks."""
+    objective: float | None = None
+    """That of the last iteration; None before the first."""
 
 
 class Answers(Protocol):
@@ -123,28 +159,30 @@ def train(
     on_step: Callable[[Record], None],
     on_save: Callable[[], None],
     save_every: int = 0,
-    floor: float = -math.inf,
+    rules: Rules = NO_RULES,
 ) -> Outcome:
     """Drive `solver` along `course` until an ending; collective.
 
     `on_step` gets each iteration's record; `on_save` is called where the ranks have voted to save,
     every `save_every` iterations, and at an ending from which the training may be taken up. All
-    decisions are made from what was reduced, so all ranks make the same. An objective below `floor`
-    is the way to an optimum that is infinitely far. Whatever is raised, `course` is whole.
+    decisions are made from what was reduced, so all ranks make the same. Whatever is raised,
+    `course` is whole.
     """
     spent, state = _Spent(), course.state
     while True:
         reply = objective.answer(solver.ask(state), ballot.cast())
         step = solver.tell(state, reply.answer)
         course.questions += 1
+        course.rows += reply.n_rows
         spent.add(reply)
         due = bool(reply.votes[_SAVE])
         if step is not None:
             record = spent.record(step, state.iteration, course.questions)
             on_step(record)
-            ending = _ending(step, record, tol, max_iter, floor)
+            ending = _ending(step, record, course, tol, max_iter, rules)
+            course.objective = step.value
             if ending is not None:
-                if ending is Ending.MAX_ITER:
+                if ending.is_limit:
                     on_save()
                 return Outcome(ending, step, record, step.end)
             due = due or bool(save_every and record.iteration % save_every == 0)
@@ -155,16 +193,36 @@ def train(
             on_save()
 
 
-def _ending(step: Step, record: Record, tol: float, max_iter: int, floor: float) -> Ending | None:
-    """Return why this iterate is the last, or None."""
-    if record.objective < floor:
+def _ending(
+    step: Step, record: Record, course: Course, tol: float, max_iter: int, rules: Rules
+) -> Ending | None:
+    """Return why this iterate is the last, or None; `course` has the objective before it."""
+    if record.objective < rules.floor:
         return Ending.PERFECT
     is_last = record.iteration >= max_iter
-    if record.criterion <= tol and not step.is_smoothed and (is_last or not step.is_sharpening):
-        return Ending.CONVERGED
+    is_exhausted = course.rows >= rules.max_rows
+    if not step.is_smoothed and (is_last or is_exhausted or not step.is_sharpening):
+        if record.criterion <= tol:
+            return Ending.CONVERGED
+        if rules.gap_tol and rules.relative_gap and rules.relative_gap(step) <= rules.gap_tol:
+            return Ending.GAP
     if step.end:
-        return Ending.CONVERGED if step.is_optimal else Ending.SOLVER
-    return Ending.MAX_ITER if is_last else None
+        if step.is_optimal:
+            return Ending.CONVERGED
+        return Ending.STALLED if step.end == IDLE else Ending.SOLVER
+    if _has_settled(step, record, course, rules.objective_tol):
+        return Ending.SETTLED
+    if is_last:
+        return Ending.MAX_ITER
+    return Ending.MAX_PASSES if is_exhausted else None
+
+
+def _has_settled(step: Step, record: Record, course: Course, tol: float) -> bool:
+    """Whether the objective hardly changes any more."""
+    before = course.objective
+    if not tol or before is None or step.is_smoothed or record.iteration < 1:
+        return False
+    return abs(before - step.value) <= tol * abs(step.value)
 
 
 class _Spent:

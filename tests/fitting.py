@@ -14,6 +14,7 @@ from mpi_gd.inference import Fit
 from mpi_gd.losses import Loss
 from mpi_gd.matrix import Csr, Dense, Matrix
 from mpi_gd.objective import (
+    GramPass,
     Objective,
     Rank,
     Rows,
@@ -22,9 +23,10 @@ from mpi_gd.objective import (
     find_scaling,
     find_spread,
     find_start,
+    takes_moments,
 )
 from mpi_gd.penalties import Penalty
-from mpi_gd.solvers import Auto, Solver
+from mpi_gd.solvers import Auto, GramSolver, Solver
 from mpi_gd.trainer import N_VOTES, Ballot, Course, Outcome, Record, train
 
 __all__ = ["Fitted", "fit", "fit_rows"]
@@ -128,6 +130,10 @@ def fit_rows(
     """Train on the ranks' rows, whose responses are `y`; collective."""
     d = rows.x.shape[1]
     names, k = tuple(f"x{j}" for j in range(d)), loss.n_outputs(n_classes)
+    solver = solver or Auto()
+    takes = isinstance(solver, Auto | GramSolver) and takes_moments(loss, d)
+    is_convex = penalty.bind(names, np.ones(d)).is_convex
+    reading = GramPass(world, rows, "exact") if takes and is_convex else None
     found = find_scaling(
         world,
         rows,
@@ -139,13 +145,15 @@ def fit_rows(
         intercept=intercept,
         ties=penalty.ties(names),
         n_outputs=k,
-        rough=0,
+        measure=reading.measure if reading and rows.x.can_shift else None,
+        rough=None if reading else 0,
     )
+    gram = reading.gram() if reading else None
     scaling, bound = bind_penalty(penalty, loss, found, names, precondition)
     free = np.ones((d + 1, k), dtype=bool)
     rank = None
     if bound.is_smooth and not (bound.hessian_diagonal() > 0).all():
-        rank = find_rank(world, rows, y, scaling, has_intercept=intercept)
+        rank = find_rank(world, rows, y, scaling, has_intercept=intercept, known=gram)
         free[:-1] = rank.kept[:, None]
     free[-1] = intercept
     objective = Objective(
@@ -158,9 +166,10 @@ def fit_rows(
         free=free.reshape(-1),
         is_ill_conditioned=bool(rank and rank.is_ill_conditioned),
         kink_width=find_spread(world, rows, y) if loss.task == "numbers" else 1.0,
+        gram=gram,
     )
-    chosen = (solver or Auto()).resolve(objective.problem)
-    start = find_start(world, rows, y, loss, scaling, free.reshape(-1))
+    chosen = solver.resolve(objective.problem)
+    start = find_start(world, rows, y, loss, scaling, free.reshape(-1), gram)
     records: list[Record] = []
     outcome = train(
         objective,

@@ -11,7 +11,7 @@ from mpi_gd.commands.setup import Setup
 from mpi_gd.errors import JobError
 from mpi_gd.inference import Fit, as_json, as_text, coefficients, infer, require_student
 from mpi_gd.losses import Likelihood
-from mpi_gd.trainer import Ending, Outcome
+from mpi_gd.trainer import Outcome
 
 __all__ = ["check_inference", "summarize"]
 
@@ -97,7 +97,7 @@ def summarize(world: World, setup: Setup, outcome: Outcome) -> tuple[dict[str, A
     notes = []
     if penalty_hessian.any():
         notes.append("the penalty draws the estimates to 0, which they do not account for")
-    if outcome.ending is not Ending.CONVERGED:
+    if not outcome.ending.is_converged:
         notes.append("the training has not converged")
     estimates = scaling.to_original_matrix() @ step.u
     names = _names(setup)

@@ -30,7 +30,7 @@ __all__ = ["Verdict", "again", "judge", "run"]
 
 _EXIT_STOPPED = 75
 # A start anew would end in the same way.
-_FINAL = (0, 2, 3, _EXIT_STOPPED)
+_FINAL = (0, 2, 3, 4, _EXIT_STOPPED)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _LOOK_SECONDS = 0.05
 
@@ -145,7 +145,8 @@ def judge(code: int, marker: dict[str, object] | None) -> Verdict:
         return Verdict(code, False) if code in (2, 3) else crash
     state, told, folder = marker.get("state"), marker.get("exit_code"), marker.get("folder")
     if state == "finished":
-        return Verdict(0, False)
+        # 4 where it is to fail without convergence.
+        return Verdict(told if isinstance(told, int) else 0, False)
     if state == "stopped":
         return Verdict(_EXIT_STOPPED, False)
     folder = folder if isinstance(folder, str) else ""

@@ -27,11 +27,14 @@ from mpi_gd.config import CheckpointSpec, Job, StopSpec, dump_job
 from mpi_gd.errors import FileError
 from mpi_gd.evaluation import Scores
 from mpi_gd.model import Model, save_model
+from mpi_gd.objective import Certificate
 from mpi_gd.report import warn
 from mpi_gd.status import write_status
-from mpi_gd.trainer import Ending, Outcome, Record
+from mpi_gd.trainer import Outcome, Record
 
 __all__ = ["check_test_data", "finish"]
+
+_EXIT_NOT_CONVERGED = 4
 
 
 def finish(
@@ -41,8 +44,8 @@ def finish(
     folder: RunFolder,
     report: Account,
     base: Path,
-) -> None:
-    """Write the model, score it, write the summary; collective."""
+) -> int:
+    """Write the model, score it, write the summary; collective. Return the exit code."""
     record = outcome.record
     if outcome.step is None or record is None:
         raise RuntimeError("the training ended without an iterate")
@@ -58,6 +61,8 @@ def finish(
         f"{_counted(record.iteration, 'iteration')}, {_counted(record.questions, 'gradient')}, "
         f"{seconds:.3g} s"
     )
+    certificate = setup.certifier(world).certify(outcome.step)
+    report.say(_told(certificate, record))
     warning = separation(world, setup, outcome)
     if warning:
         report.say(warning)
@@ -70,7 +75,13 @@ def finish(
     report.say(f"The model is {place}")
     summary = {
         "ending": ending,
-        "converged": outcome.ending is Ending.CONVERGED,
+        "converged": outcome.ending.is_converged,
+        "certificate": {
+            "kkt_residual": record.criterion,
+            "bound": certificate.bound or None,
+            "gap": certificate.gap if certificate.bound else None,
+            "certain_digits": certificate.digits,
+        },
         **record.__dict__,
         "ranks": world.size,
         "seconds": seconds,
@@ -79,6 +90,8 @@ def finish(
         **({"warning": warning} if warning else {}),
         "version": __version__,
     }
+    is_short = setup.job.stop.require_convergence and not outcome.ending.is_converged
+    code = _EXIT_NOT_CONVERGED if is_short else 0
     if world.is_root:
         try:
             folder.write_text("summary.json", json.dumps(summary, indent=1) + "\n")
@@ -87,12 +100,26 @@ def finish(
         write_status(
             folder.path,
             "finished",
-            0,
+            code,
             iteration=record.iteration,
             ranks=world.size,
             message=ending,
             model=str(place.resolve()),
         )
+    return code
+
+
+def _told(certificate: Certificate, record: Record) -> str:
+    """Say what is certain of the result."""
+    residual = f"relative KKT residual {record.criterion:.1e}"
+    if not certificate.bound:
+        return f"Certificate: {residual}"
+    digits = certificate.digits
+    known = "" if digits is None else f": {_counted(digits, 'digit')} of it are certain"
+    return (
+        f"Certificate: {residual}; the objective is above its minimum by at most "
+        f"{certificate.gap:.1e} ({certificate.bound}){known}"
+    )
 
 
 def _scores(world: World, model: Model, setup: Setup, base: Path) -> dict[str, Scores]:
@@ -162,7 +189,7 @@ def _model(setup: Setup, outcome: Outcome, record: Record) -> Model:
             "objective": record.objective,
             "iterations": record.iteration,
             "questions": record.questions,
-            "converged": outcome.ending is Ending.CONVERGED,
+            "converged": outcome.ending.is_converged,
             "criterion": record.criterion,
         },
     )

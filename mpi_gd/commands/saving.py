@@ -65,6 +65,8 @@ class Saver:
             self._course.state.iteration,
             self._course.questions,
             self._setup.needs,
+            self._course.rows,
+            self._course.objective,
         )
 
     def save(self) -> None:

@@ -22,19 +22,24 @@ from mpi_gd.data.names import list_some
 from mpi_gd.errors import DataError, JobError
 from mpi_gd.objective import (
     MOST_COLUMNS,
+    Certifier,
+    Gram,
+    GramPass,
     Objective,
     Rank,
     Rows,
     Scaling,
     bind_penalty,
+    find_certifier,
     find_rank,
     find_scaling,
     find_spread,
     find_start,
     require_finite,
+    takes_moments,
 )
 from mpi_gd.penalties import Bound
-from mpi_gd.solvers import SOLVERS, Auto, Problem, Solver
+from mpi_gd.solvers import SOLVERS, Auto, GramSolver, Problem, Solver
 from mpi_gd.trainer import N_VOTES
 
 __all__ = ["Setup", "set_up"]
@@ -87,6 +92,19 @@ class Setup:
             f"{self.data.source.dtype}, {tiles}"
         )
 
+    def certifier(self, world: World) -> Certifier:
+        """Return what bounds how far the objective is above its minimum; collective."""
+        return find_certifier(
+            world,
+            self.rows,
+            self.y,
+            self.job.loss,
+            self.penalty,
+            self.scaling,
+            self.free,
+            self.objective.squares,
+        )
+
     @property
     def remarks(self) -> list[str]:
         """Say what was decided for the user."""
@@ -136,6 +154,7 @@ def set_up(
     columns = data.source.columns
     with world.phase("matching the penalty with the columns"):
         ties = _named("penalty", lambda: job.penalty.ties(columns))
+    reading = GramPass(world, rows, job.reduction) if _needs_moments(job, columns) else None
     found = find_scaling(
         world,
         rows,
@@ -147,8 +166,10 @@ def set_up(
         intercept=job.intercept,
         ties=ties,
         n_outputs=n_outputs,
-        rough=None if thorough else job.seed,
+        measure=reading.measure if reading and data.x.can_shift else None,
+        rough=None if thorough or reading else job.seed,
     )
+    gram = reading.gram() if reading else None
 
     def look() -> None:
         with world.phase("looking for what is not a finite number"):
@@ -159,7 +180,7 @@ def set_up(
             "penalty",
             lambda: bind_penalty(job.penalty, job.loss, found, columns, job.precondition),
         )
-    rank = _rank(world, job, rows, y, scaling, penalty, columns)
+    rank = _rank(world, job, rows, y, scaling, penalty, columns, gram)
     free = np.ones((len(columns) + 1, n_outputs), dtype=bool)
     if rank:
         free[:-1] = rank.kept[:, None]
@@ -176,13 +197,14 @@ def set_up(
         free=free.reshape(-1),
         is_ill_conditioned=bool(rank and rank.is_ill_conditioned),
         kink_width=1.0 if job.loss.is_smooth or is_classifier else find_spread(world, rows, y),
+        gram=gram,
         on_not_finite=look if scaling.is_rough else None,
     )
     # Found once: a checkpoint is made while all wait, and the file may be gone by then.
     shared = {"the data": data.fingerprint, **needs(job)}
     with world.phase("matching solver and objective"):
         solver = _matching(job.solver, objective.problem)
-    start = find_start(world, rows, y, job.loss, scaling, free.reshape(-1))
+    start = find_start(world, rows, y, job.loss, scaling, free.reshape(-1), gram)
     return Setup(
         job=job,
         data=data,
@@ -203,6 +225,14 @@ def set_up(
     )
 
 
+def _needs_moments(job: Job, columns: tuple[str, ...]) -> bool:
+    """Whether least squares is to be solved from the second moments."""
+    if not isinstance(job.solver, Auto | GramSolver) or not takes_moments(job.loss, len(columns)):
+        return False
+    # A penalty is convex or not whatever the columns' scales.
+    return _named("penalty", lambda: job.penalty.bind(columns, np.ones(len(columns)))).is_convex
+
+
 def _named(table: str, make: Callable[[], T]) -> T:
     """Return what `make` returns; raises JobError, beginning with a key, for its ValueError."""
     try:
@@ -219,6 +249,7 @@ def _rank(
     scaling: Scaling,
     penalty: Bound,
     columns: tuple[str, ...],
+    gram: Gram | None,
 ) -> Rank | None:
     """Look for dependent columns, where they would leave the optimum undetermined; collective.
 
@@ -227,7 +258,7 @@ def _rank(
     is_determined = bool((penalty.hessian_diagonal() > 0).all()) or not penalty.is_smooth
     if is_determined or not 0 < len(columns) <= MOST_COLUMNS:
         return None
-    rank = find_rank(world, rows, y, scaling, has_intercept=job.intercept)
+    rank = find_rank(world, rows, y, scaling, has_intercept=job.intercept, known=gram)
     if job.collinear == "stop" and rank.combinations:
         j, parts = next(iter(rank.combinations.items()))
         names = ", ".join(repr(columns[part]) for part in parts[:_SHOWN])

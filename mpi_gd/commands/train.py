@@ -22,10 +22,11 @@ from mpi_gd.commands.setup import Setup, set_up
 from mpi_gd.commands.surroundings import look_around, stop_requested
 from mpi_gd.config import Job
 from mpi_gd.errors import JobError, MpiGdError, OutOfStep, RankLost
+from mpi_gd.objective import Certifier
 from mpi_gd.options import TrainOptions
 from mpi_gd.report import warn
 from mpi_gd.status import STATUS_NAME, read_status, write_status
-from mpi_gd.trainer import Ballot, Course, Ending, Outcome, train
+from mpi_gd.trainer import Ballot, Course, Ending, Outcome, Rules, train
 
 __all__ = ["run"]
 
@@ -128,8 +129,8 @@ def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Ke
         return 0
     text = resolved(job, base)
     folder, resumes = _take_folder(world, text, options, job.name, kept)
-    if resumes and _has_finished(world, folder, text):
-        return 0
+    if resumes and (code := _finished_with(world, folder, text)) is not None:
+        return code
     found = Checkpoint.from_bytes(kept.state) if kept.state else None
     if resumes and not found:
         found = find_saved(world, folder, setup)
@@ -138,8 +139,7 @@ def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Ke
     kept.outcome = kept.outcome or _train(world, setup, folder, found, account, kept)
     if kept.outcome.ending is Ending.STOPPED:
         return _EXIT_STOPPED
-    finish(world, setup, kept.outcome, folder, account, base)
-    return 0
+    return finish(world, setup, kept.outcome, folder, account, base)
 
 
 def _take_folder(
@@ -157,28 +157,33 @@ def _take_folder(
     return kept.folder, kept.resumes
 
 
-def _has_finished(world: World, folder: RunFolder, text: str) -> bool:
-    """Whether there is nothing left to do, which the root then says; collective."""
+def _finished_with(world: World, folder: RunFolder, text: str) -> int | None:
+    """Return the exit code of a run that has nothing left to do, which the root says; collective.
+
+    None where there is something.
+    """
     told = ""
     before = read_status(folder.path) if world.is_root else {}
     with world.phase("reading the marker", by_root=True):
         if before.get("state") == "finished":
             job = folder.path / "job.toml"
             is_same = job.exists() and job.read_text(encoding="utf-8") == text
-            told = "finished" if is_same and folder.model.exists() else ""
-    has_finished = bool(world.bcast_text(told))
-    if has_finished and world.is_root:
+            told = str(before.get("exit_code") or 0) if is_same and folder.model.exists() else ""
+    told = world.bcast_text(told)
+    if not told:
+        return None
+    if world.is_root:
         print(f"This run has finished before: the model is {folder.model}", flush=True)
         write_status(
             folder.path,
             "finished",
-            0,
+            int(told),
             message="finished before",
             iteration=before.get("iteration", -1),
             ranks=before.get("ranks", 0),
             model=str(folder.model.resolve()),
         )
-    return has_finished
+    return int(told)
 
 
 def _begin(world: World, folder: RunFolder, text: str, kept: Kept) -> None:
@@ -220,7 +225,8 @@ def _train(
     job, objective = setup.job, setup.objective
     course = Course(setup.solver.start(objective.problem, setup.start))
     if found:
-        course = Course(with_arrays(course.state, found.state), found.questions)
+        state = with_arrays(course.state, found.state)
+        course = Course(state, found.questions, found.rows, found.objective)
         objective.set_exponents(found.exponents)
         account.say(f"Going on from {found.place}.")
     elif kept.resumes:
@@ -228,6 +234,7 @@ def _train(
     saver = Saver(world, setup, folder, account, course)
     kept.begin(course, lambda: (saver.checkpoint().to_bytes(), account.last))
     limit = job.stop.max_seconds
+    certifier = setup.certifier(world) if job.stop.gap_tol else None
     try:
         outcome = train(
             objective,
@@ -244,7 +251,7 @@ def _train(
             on_step=account.step,
             on_save=saver.save,
             save_every=job.checkpoint.every_iterations,
-            floor=_PERFECT if may_diverge(setup) else -math.inf,
+            rules=_rules(setup, certifier),
         )
         if outcome.ending is Ending.STOPPED:
             _stop(world, folder, saver, account, kept)
@@ -252,6 +259,18 @@ def _train(
     finally:
         saver.close()
         account.close()
+
+
+def _rules(setup: Setup, certifier: Certifier | None) -> Rules:
+    """Return the job's further rules."""
+    stop = setup.job.stop
+    return Rules(
+        objective_tol=stop.objective_tol,
+        max_rows=stop.max_passes * setup.scaling.n_rows if stop.max_passes else math.inf,
+        gap_tol=stop.gap_tol,
+        relative_gap=certifier.relative_gap if certifier else None,
+        floor=_PERFECT if may_diverge(setup) else -math.inf,
+    )
 
 
 def _stop(world: World, folder: RunFolder, saver: Saver, account: Account, kept: Kept) -> None:

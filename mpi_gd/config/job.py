@@ -33,6 +33,17 @@ class StopSpec:
     """Stop when the gradient's largest component is at most this share of the root mean square of
     the loss's derivative; 0: only where it vanishes."""
 
+    objective_tol: float = 0.0
+    """Stop when the objective changes from an iterate to the next by at most this share of it: a
+    small change is no proof of a minimum. 0: never for that."""
+
+    gap_tol: float = 0.0
+    """Stop when the objective is above its minimum by at most this share of it, for certain: a
+    duality gap, which convex losses and penalties have; 0: never for that."""
+
+    max_passes: float = 0.0
+    """Passes over the training rows after which to stop; 0: no limit."""
+
     max_seconds: float = 0.0
     """Seconds after which to stop, with a checkpoint to resume from; 0: no limit."""
 
@@ -40,8 +51,13 @@ class StopSpec:
     """Under Slurm: seconds before the time limit at which to stop, with a checkpoint; at most a
     tenth of the time that is left at the start; 0: not for the limit."""
 
+    require_convergence: bool = False
+    """Whether a training that ends without convergence has the exit code 4; the model is written
+    all the same, and where a limit has ended it, a checkpoint."""
+
     def __post_init__(self) -> None:
-        _require_not_negative(self, "max_iter", "tol", "max_seconds", "before_time_limit")
+        _require_not_negative(self, "max_iter", "tol", "objective_tol", "gap_tol", "max_passes")
+        _require_not_negative(self, "max_seconds", "before_time_limit")
 
 
 @dataclass(frozen=True)

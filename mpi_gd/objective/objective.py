@@ -16,6 +16,7 @@ from mpi_gd.comm import Reduction, TileSum, World
 from mpi_gd.errors import OutOfStep
 from mpi_gd.losses import Loss, Squared
 from mpi_gd.objective.elimination import Elimination, eliminate
+from mpi_gd.objective.gram import Gram, Squares
 from mpi_gd.objective.kernel import COUNT, LOSS, RESIDUAL, WEIGHT, Curvature, Kernel
 from mpi_gd.objective.moments import second_moments
 from mpi_gd.objective.rows import Floats, Rows
@@ -65,18 +66,23 @@ class Objective:
         free: NDArray[np.bool_] | None = None,
         is_ill_conditioned: bool = False,
         kink_width: float = 1.0,
+        gram: Gram | None = None,
         on_not_finite: Callable[[], None] | None = None,
     ) -> None:
         """Plan kernel and message; nothing is computed or sent.
 
         `free` (n_params,) says which parameters are not held at 0, None for all; `kink_width` what
-        the size of residuals is, for a loss with kinks.
+        the size of residuals is, for a loss with kinks; `gram` the rows' second moments, where the
+        loss is the squared one.
         """
         self._world, self._rows, self._seed = world, rows, seed
         self._loss, self._penalty, self._scaling = loss, penalty, scaling
         self._reduction, self._n_votes = reduction, n_votes
         self._fixed = None if free is None or free.all() else ~free
         self._is_ill_conditioned, self._kink_width = is_ill_conditioned, kink_width
+        self.squares = None if gram is None else _squares(gram, scaling, self._fixed)
+        # The rows have been read for it once; that is told with the first answer.
+        self._n_unread = gram.n_rows if gram else 0
         self._on_not_finite = on_not_finite
         shift = scaling.mean if scaling.is_shifted else None
         self._kernel = Kernel(rows, loss, scaling.n_outputs, shift)
@@ -118,6 +124,7 @@ class Objective:
             n_outputs=scaling.n_outputs,
             has_closed_form=self._loss == Squared() and penalty.is_smooth,
             is_ill_conditioned=self._is_ill_conditioned,
+            has_moments=self.squares is not None,
             n_rows=self._rows.grid.n_samples,
             tile_rows=self._rows.grid.tile_rows,
             row_numbers=self._rows.grid.row_numbers,
@@ -131,6 +138,8 @@ class Objective:
         began = time.perf_counter_ns()
         self._n_answers += 1
         pulse.doing("computing gradient", self._n_answers)
+        if question.moments and self.squares is not None:
+            return self._from_moments(question.u, self.squares, votes, began)
         self._kernel.loss = (
             self._loss.smoothed(question.smoothing) if question.smoothing else self._loss
         )
@@ -169,6 +178,43 @@ class Objective:
             votes=extra[1 : 1 + self._n_votes].copy(),
             compute=extra[1 + self._n_votes :] * 1e-9,
             n_rows=int(gradient_sums[COUNT]),
+            reduce_seconds=(reduced - computed) * 1e-9,
+        )
+
+    def _from_moments(self, u: Floats, squares: Squares, votes: Floats | None, began: int) -> Reply:
+        """Answer from the second moments; the message has what rides along, and nothing else."""
+        value, gradient = squares.at(u)
+        value_error, errors = squares.errors(u)
+        residual = float(np.sqrt(2.0 * value))
+        d = len(u) - 1
+        self._penalty.add_gradient(u[:d], gradient[:d])
+        hessian = squares.hessian.copy()
+        np.einsum("ii->i", hessian)[:d] += self._penalty.hessian_diagonal()
+        if self._fixed is not None:
+            gradient[self._fixed] = errors[self._fixed] = 0.0
+            hessian[self._fixed] = 0.0
+            hessian[:, self._fixed] = 0.0
+        extra, digest = self._fill_extra(u, votes)
+        computed = time.perf_counter_ns()
+        extra[1 + self._n_votes + self._world.rank] = computed - began
+        pulse.waiting()
+        self._world.allreduce_sum(extra)
+        pulse.done()
+        reduced = time.perf_counter_ns()
+        self._require_step(extra[0], digest)
+        n_rows, self._n_unread = self._n_unread, 0
+        return Reply(
+            answer=Answer(
+                value + self._penalty.value(u[:d]),
+                gradient,
+                residual,
+                hessian,
+                error=float(errors.max()),
+                value_error=value_error,
+            ),
+            votes=extra[1 : 1 + self._n_votes].copy(),
+            compute=extra[1 + self._n_votes :] * 1e-9,
+            n_rows=n_rows,
             reduce_seconds=(reduced - computed) * 1e-9,
         )
 
@@ -410,6 +456,12 @@ class Objective:
         if self._fixed is not None:
             product[self._fixed] = 0.0
         return Answer(np.nan, np.empty(0), np.nan, product=product)
+
+
+def _squares(gram: Gram, scaling: Scaling, fixed: NDArray[np.bool_] | None) -> Squares:
+    """Return the squared loss in the solver's coordinates."""
+    squares = gram.squares(scaling, has_intercept=fixed is None or not fixed[-1])
+    return squares if fixed is None else squares.held(fixed)
 
 
 @dataclass(frozen=True)

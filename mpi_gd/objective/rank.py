@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from mpi_gd.comm import World
 from mpi_gd.losses import Squared
 from mpi_gd.objective.elimination import eliminate
+from mpi_gd.objective.gram import Gram
 from mpi_gd.objective.moments import second_moments
 from mpi_gd.objective.objective import Objective
 from mpi_gd.objective.rows import Floats, Rows
@@ -43,28 +45,31 @@ class Rank:
 
 
 def find_rank(
-    world: World, rows: Rows, y: Floats, scaling: Scaling, *, has_intercept: bool
+    world: World,
+    rows: Rows,
+    y: Floats,
+    scaling: Scaling,
+    *,
+    has_intercept: bool,
+    known: Gram | None = None,
 ) -> Rank:
-    """Return the rank of X; collective. Reads some of the rows, or all, or all three times."""
+    """Return the rank of X; collective. Reads some of the rows, or all, or all three times.
+
+    Where their second moments are known, all are read once less.
+    """
     d = rows.x.shape[1]
-    # Whatever the loss: only the columns are looked at.
-    single = dataclasses.replace(scaling, n_outputs=1)
-    plain = dataclasses.replace(rows, target=y)
-    objective = Objective(world, plain, Squared(), NoPenalty().bind((), np.empty(0)), single)
-
-    def gram_of(sample: Sample | None) -> Floats:
-        gram = objective.gram(
-            np.zeros(objective.n_params),
-            lambda z, target, weight: np.ones(len(z)) if weight is None else weight * 1.0,
-            sample,
-        )
-        return gram if has_intercept else gram[:d, :d]
-
-    # What is new of a column in some rows is new in all of them; the column itself is longer there.
-    part = max(1, rows.grid.tile_rows // _SOME)
-    if rows.grid.n_tiles >= _SOME and _least_new(gram_of(Sample(1, part))) > _COSTLY * _SOME:
-        return Rank(np.ones(d, dtype=bool), {}, False)
-    gram = gram_of(None)
+    kept = slice(None) if has_intercept else slice(d)
+    if known is None:
+        gram_of = _reading(world, rows, y, scaling)
+        # What is new of a column in some rows is new in all; the column itself is longer there.
+        part = Sample(1, max(1, rows.grid.tile_rows // _SOME))
+        if rows.grid.n_tiles >= _SOME and (
+            _least_new(gram_of(part)[kept, kept]) > _COSTLY * _SOME
+        ):
+            return Rank(np.ones(d, dtype=bool), {}, False)
+        gram = gram_of(None)[kept, kept]
+    else:
+        gram = known.squares(scaling, True).hessian[kept, kept]
     share = _least_new(gram)
     if share > _SUSPECT:
         return Rank(np.ones(d, dtype=bool), {}, share < _COSTLY)
@@ -72,6 +77,21 @@ def find_rank(
     places = np.flatnonzero(found.kept)
     share = _least_new(gram[np.ix_(places, places)])
     return Rank(found.kept, found.combinations, share < _COSTLY)
+
+
+def _reading(
+    world: World, rows: Rows, y: Floats, scaling: Scaling
+) -> Callable[[Sample | None], Floats]:
+    """Return what finds the Gram matrix of a sample in the solver's coordinates; collective."""
+    # Whatever the loss: only the columns are looked at.
+    single = dataclasses.replace(scaling, n_outputs=1)
+    plain = dataclasses.replace(rows, target=y)
+    objective = Objective(world, plain, Squared(), NoPenalty().bind((), np.empty(0)), single)
+    return lambda sample: objective.gram(
+        np.zeros(objective.n_params),
+        lambda z, target, weight: np.ones(len(z)) if weight is None else weight * 1.0,
+        sample,
+    )
 
 
 def _least_new(gram: Floats) -> float:

@@ -26,7 +26,7 @@ from mpi_gd.errors import DataError
 from mpi_gd.objective.rows import Floats, Rows
 from mpi_gd.objective.sample import sampled_rows
 
-__all__ = ["Scaling", "find_scaling", "require_finite"]
+__all__ = ["ColumnMoments", "Scaling", "find_scaling", "require_finite"]
 
 # Where a mean is so many deviations from 0, g_w - m g_b would lose more than four digits: the
 # columns are shifted in the cache instead, which costs a copy of each block.
@@ -179,10 +179,12 @@ def find_scaling(
     intercept: bool = True,
     ties: tuple[NDArray[np.int64], ...] = (),
     n_outputs: int = 1,
+    measure: Callable[[ColumnMoments], ColumnMoments] | None = None,
     rough: int | None = None,
 ) -> Scaling:
     """Return the scaling of the training rows; collective. Reads the rows once, seldom twice.
 
+    `measure` returns the moments near those of a pilot, and may find more on its way.
     With `rough`, the seed of a sample, it may be that of a sample of the tiles, unless the columns
     are to be standardized: the optimum does not depend on it. Then nobody has seen yet whether all
     numbers are finite.
@@ -190,19 +192,25 @@ def find_scaling(
     are to be standardized. Raises DataError, on all ranks, when X holds what is not a finite number
     or no row counts; `locate` names the place of a global row.
     """
+    if measure is None:
+
+        def measure(pilot: ColumnMoments) -> ColumnMoments:
+            return _moments(world, rows, pilot.mean, reduction)
+
     pilot = _moments(world, rows, np.zeros(rows.x.shape[1]), "fast", first_only=True)
     center = np.nan_to_num(pilot.mean, nan=0.0, posinf=0.0, neginf=0.0)
+    spread = np.nan_to_num(pilot.variance, nan=0.0, posinf=0.0, neginf=0.0)
     sampled = None
     if rough is not None and precondition and not standardize:
         sampled = _sampled_moments(world, rows, center, reduction, rough)
-    found = sampled or _moments(world, rows, center, reduction)
+    found = sampled or measure(replace(pilot, mean=center, variance=spread))
     if not found.n_rows:
         raise DataError("no row is left to train on: set data.test_fraction lower")
     if not found.weight:
         raise DataError("the weights of all rows are 0: at least one must count")
-    far = np.abs(found.mean - center) > _PILOT_OFF * np.sqrt(found.variance)
+    far = np.abs(found.mean - found.center) > _PILOT_OFF * np.sqrt(found.variance)
     if far.any():
-        found = _moments(world, rows, found.mean, reduction)
+        found = measure(found)
     mean, variance = found.mean, found.variance
     if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
         with world.phase("looking for what is not a finite number"):
@@ -285,18 +293,20 @@ def require_finite(rows: Rows, columns: tuple[str, ...], locate: Callable[[int],
 
 
 @dataclass(frozen=True, eq=False)
-class _Moments:
+class ColumnMoments:
     """Mean and variance of each column, the weight of the rows and their number."""
 
     mean: Floats
     variance: Floats
     weight: float
     n_rows: int
+    center: Floats
+    """(d,): what was subtracted before the squares were added."""
 
 
 def _sampled_moments(
     world: World, rows: Rows, center: Floats, reduction: Reduction, seed: int
-) -> _Moments | None:
+) -> ColumnMoments | None:
     """Return the moments of a sample of the tiles, with all rows' number and weight; collective.
 
     None where a sample is not much less than all, or does not show what a column is like.
@@ -344,7 +354,7 @@ def _moments(
     *,
     chosen: list[tuple[int, int]] | None = None,
     first_only: bool = False,
-) -> _Moments:
+) -> ColumnMoments:
     """Return the moments of the rows, or of the `chosen` local ones; collective.
 
     `first_only` looks at the first tile of all: a pilot, whose mean is near enough.
@@ -387,8 +397,9 @@ def _moments(
     total = TileSum(world, rows.grid.n_tiles, 2 * d + 2, reduction).sum_stream(tiles, pilot)
     weight_sum, n_rows = float(total[-2]), int(total[-1])
     if not weight_sum:
-        return _Moments(np.zeros(d), np.zeros(d), 0.0, n_rows)
+        return ColumnMoments(np.zeros(d), np.zeros(d), 0.0, n_rows, center)
     with np.errstate(invalid="ignore", over="ignore"):
         off = total[:d] / weight_sum
         variance = total[d:-2] / weight_sum - np.square(off)
-        return _Moments(center + off, np.maximum(variance, 0.0), weight_sum, n_rows)
+        variance = np.maximum(variance, 0.0)
+        return ColumnMoments(center + off, variance, weight_sum, n_rows, center)

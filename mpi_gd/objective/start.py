@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from mpi_gd.comm import TileSum, World
 from mpi_gd.losses import Loss
+from mpi_gd.objective.gram import Gram
 from mpi_gd.objective.rows import Floats, Rows
 from mpi_gd.objective.scaling import Scaling
 
-__all__ = ["find_spread", "find_start"]
+__all__ = ["find_spread", "find_start", "weighted_means"]
 
 
 def find_start(
@@ -20,29 +21,33 @@ def find_start(
     loss: Loss,
     scaling: Scaling,
     free: NDArray[np.bool_],
+    known: Gram | None = None,
 ) -> Floats:
     """Return u (n_params,) of the model that knows the mean response alone; collective.
 
     With a loss whose predictors are limited, or whose curvature grows, it is a point that makes
-    sense, as 0 may not.
+    sense, as 0 may not. Where the second moments are known, no row is read.
     """
     start = np.zeros(len(free))
     if scaling.n_outputs > 1 or not free[-1]:
         return start
+    if known is not None:
+        start[-1] = known.target_mean()
+        return start
     offset = np.zeros(len(y)) if rows.offset is None else rows.offset
-    mean, mean_offset = _means(world, rows, np.stack([y, offset]))
+    mean, mean_offset = weighted_means(world, rows, np.stack([y, offset]))
     start[-1] = loss.start(mean) - mean_offset
     return start
 
 
 def find_spread(world: World, rows: Rows, y: Floats) -> float:
     """Return the mean distance of a response from its mean, 1 where there is none; collective."""
-    (mean,) = _means(world, rows, y[None])
-    (spread,) = _means(world, rows, np.abs(y - mean)[None])
+    (mean,) = weighted_means(world, rows, y[None])
+    (spread,) = weighted_means(world, rows, np.abs(y - mean)[None])
     return spread or 1.0
 
 
-def _means(world: World, rows: Rows, values: Floats) -> list[float]:
+def weighted_means(world: World, rows: Rows, values: Floats) -> list[float]:
     """Return the weighted means of `values` (k, n_rows) over all ranks' rows; collective."""
     weight = np.ones(values.shape[1]) if rows.weight is None else rows.weight * 1.0
     is_used = weight > 0

@@ -5,6 +5,7 @@ from mpi_gd.solvers.barzilai_borwein import BarzilaiBorwein
 from mpi_gd.solvers.finite_smoothing import FiniteSmoothing
 from mpi_gd.solvers.fista import Fista
 from mpi_gd.solvers.gd import GradientDescent
+from mpi_gd.solvers.gram import GramSolver
 from mpi_gd.solvers.lbfgs import Lbfgs
 from mpi_gd.solvers.least_squares import LeastSquares
 from mpi_gd.solvers.nesterov import Nesterov
@@ -15,6 +16,7 @@ from mpi_gd.solvers.progressive import Progressive
 from mpi_gd.solvers.quadratic import least_squares_step
 from mpi_gd.solvers.sgd import Sgd
 from mpi_gd.solvers.solver import (
+    IDLE,
     Answer,
     Batch,
     Problem,
@@ -27,6 +29,7 @@ from mpi_gd.solvers.solver import (
 )
 
 __all__ = [
+    "IDLE",
     "SOLVERS",
     "Answer",
     "Auto",
@@ -35,6 +38,7 @@ __all__ = [
     "FiniteSmoothing",
     "Fista",
     "GradientDescent",
+    "GramSolver",
     "Lbfgs",
     "LeastSquares",
     "Nesterov",
@@ -66,5 +70,6 @@ SOLVERS: dict[str, type[Solver]] = {
     "progressive": Progressive,
     "fista": Fista,
     "finite-smoothing": FiniteSmoothing,
+    "gram": GramSolver,
     "least-squares": LeastSquares,
 }

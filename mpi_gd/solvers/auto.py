@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mpi_gd.solvers.finite_smoothing import FiniteSmoothing
 from mpi_gd.solvers.fista import Fista
+from mpi_gd.solvers.gram import GramSolver
 from mpi_gd.solvers.lbfgs import Lbfgs
 from mpi_gd.solvers.least_squares import LeastSquares
 from mpi_gd.solvers.newton import Newton
@@ -39,6 +40,8 @@ class Auto(Solver):
         """Return the choice, and why."""
         if problem.is_ill_conditioned and problem.has_closed_form:
             return LeastSquares(), "the columns are nearly dependent"
+        if not GramSolver().lacks(problem):
+            return GramSolver(), "least squares takes one pass over the rows"
         if problem.has_kinks:
             return FiniteSmoothing(), "the loss has kinks"
         n_params = f"{problem.n_params:,} parameters"

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_gd.solvers.active_set import Kinks, minimize_on_sets
 from mpi_gd.solvers.solver import Floats, Rest
 
-__all__ = ["least_squares_step", "minimize_model"]
+__all__ = ["least_squares_step", "minimize_kinked", "minimize_model"]
 
 # Below this share of the largest, an eigenvalue is that of a direction the model does not see.
 _FLAT = 1e-13
@@ -23,6 +24,10 @@ _UNSEEN = 1e-6
 # Sweeps end when no coordinate moves by more than this share of the largest.
 _ENOUGH = 1e-13
 _MOST_BLOCK_STEPS = 50
+# So many sweeps over groups may gain little, where the slope is nearly none already.
+_MOST_IDLE = 5
+_GAIN = 0.5
+_NEARLY = 1e-10
 
 
 def least_squares_step(hessian: Floats, gradient: Floats, n_outputs: int) -> Floats:
@@ -73,18 +78,25 @@ def minimize_model(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) -> 
     """Return v (n_params,), where the model with a rest is least."""
     if rest.blocks is not None:
         return _by_blocks(hessian, gradient, u, rest)
-    return _by_coordinates(hessian, gradient, u, rest)
+    if rest.l1 is None or rest.lower is None or rest.upper is None:
+        raise ValueError("the active set needs the rest's weights and bounds")
+    return minimize_kinked(hessian, gradient, u, Kinks(rest.l1, rest.lower, rest.upper))
 
 
-def _by_coordinates(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) -> Floats:
+def minimize_kinked(hessian: Floats, gradient: Floats, u: Floats, kinks: Kinks) -> Floats:
+    """Return v (n_params,), where the model with these kinks and bounds is least."""
+    found = minimize_on_sets(hessian, gradient, u, kinks)
+    # Where columns are dependent no set has one solution: sweeps do not mind.
+    return _by_coordinates(hessian, gradient, u, kinks) if found is None else found
+
+
+def _by_coordinates(hessian: Floats, gradient: Floats, u: Floats, kinks: Kinks) -> Floats:
     """Minimize by coordinate descent; where the support has settled, solve for it exactly.
 
     Friedman, Hastie and Tibshirani, "Regularization Paths for Generalized Linear Models via
     Coordinate Descent", Journal of Statistical Software 33(1), 2010, section 2.
     """
-    if rest.l1 is None or rest.lower is None or rest.upper is None:
-        raise ValueError("coordinate descent needs the rest's weights and bounds")
-    l1, lower, upper = rest.l1, rest.lower, rest.upper
+    l1, lower, upper = kinks.l1, kinks.lower, kinks.upper
     diagonal = np.diag(hessian).copy()
     v = np.clip(u, lower, upper)
     # The smooth model's gradient at v.
@@ -112,7 +124,7 @@ def _by_coordinates(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) ->
             if not support.any():
                 break
             slope[:] = gradient + hessian @ (v - u)
-            found, is_whole = _on_support(hessian, slope, v, np.flatnonzero(support), rest)
+            found, is_whole = _on_support(hessian, slope, v, np.flatnonzero(support), kinks)
             v[:] = found
             if is_whole:
                 break
@@ -130,7 +142,7 @@ def _support(v: Floats, lower: Floats, upper: Floats, diagonal: Floats) -> NDArr
 
 
 def _on_support(
-    hessian: Floats, slope: Floats, v: Floats, places: NDArray[np.int64], rest: Rest
+    hessian: Floats, slope: Floats, v: Floats, places: NDArray[np.int64], kinks: Kinks
 ) -> tuple[Floats, bool]:
     """Move the coordinates at `places` towards where the model is least with signs as they are.
 
@@ -138,9 +150,7 @@ def _on_support(
     there stay at it (Lee, Battle, Raina and Ng, "Efficient Sparse Coding Algorithms", NIPS 2006,
     section 3). Return the point, and whether it is the whole way.
     """
-    if rest.l1 is None or rest.lower is None or rest.upper is None:
-        raise ValueError("the active set needs the rest's weights and bounds")
-    l1, start = rest.l1[places], v[places]
+    l1, start = kinks.l1[places], v[places]
     part = hessian[np.ix_(places, places)]
     signed = slope[places] + l1 * np.sign(start)
     move = least_squares_step(part, signed, 1)
@@ -150,11 +160,11 @@ def _on_support(
         # What the model's curvature does not see falls in a straight line to a kink.
         move = left
     with np.errstate(divide="ignore", invalid="ignore"):
-        kinks = np.where(l1 > 0, -start / move, np.inf)
-        ends = np.where(move > 0, rest.upper[places] - start, rest.lower[places] - start) / move
+        zeros = np.where(l1 > 0, -start / move, np.inf)
+        ends = np.where(move > 0, kinks.upper[places] - start, kinks.lower[places] - start) / move
     ends = np.where(move == 0, np.inf, ends)
     longest = float(min(ends.min(), np.inf if is_flat else 1.0))
-    steps = np.append(kinks[(kinks > 0) & (kinks < longest)], longest)
+    steps = np.append(zeros[(zeros > 0) & (zeros < longest)], longest)
     steps = steps[np.isfinite(steps)]
     if not steps.size:
         return v, True
@@ -166,8 +176,8 @@ def _on_support(
         return v, True
     found = v.copy()
     found[places] = start + step * move
-    found[places[kinks == step]] = 0.0
-    found = np.clip(found, rest.lower, rest.upper)
+    found[places[zeros == step]] = 0.0
+    found = np.clip(found, kinks.lower, kinks.upper)
     return found, bool(step == 1.0 and not is_flat)
 
 
@@ -190,38 +200,106 @@ def _is_optimal(
 
 
 def _by_blocks(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) -> Floats:
-    """Minimize block by block, by proximal steps as long as the block's curvature allows."""
-    v = u.copy()
-    slope = gradient.copy()
-    blocks = [(block, hessian[np.ix_(block, block)]) for block in rest.blocks or ()]
-    bends = [float(np.linalg.eigvalsh(part)[-1]) for _, part in blocks]
-    others = np.setdiff1d(np.arange(len(u)), np.concatenate([block for block, _ in blocks]))
+    """Minimize group by group, then all that are not 0 together, where the model is smooth.
+
+    The rest is a sum of weight_g |u_g|.
+    """
+    blocks = [block for block in rest.blocks or () if np.diag(hessian)[block].max() > 0]
+    whole = [_Group(hessian, block, rest) for block in blocks]
+    others = np.setdiff1d(np.arange(len(u)), np.concatenate([*(rest.blocks or ())]))
+    v, slope = u.copy(), gradient.copy()
+    size = float(np.abs(gradient).max(initial=0.0))
+    least, n_idle = np.inf, 0
     for _ in range(_MOST_SWEEPS):
-        moved = 0.0
         if others.size:
-            part = hessian[np.ix_(others, others)]
-            step = least_squares_step(part, slope[others], 1)
+            step = least_squares_step(hessian[np.ix_(others, others)], slope[others], 1)
             v[others] += step
             slope += hessian[:, others] @ step
-            moved = float(np.abs(step).max())
-        for (block, part), bend in zip(blocks, bends, strict=True):
-            if not bend > 0:
-                continue
-            old = v[block]
-            each, inner = old.copy(), slope[block].copy()
-            for _ in range(_MOST_BLOCK_STEPS):
-                wanted = v.copy()
-                wanted[block] = each - inner / bend
-                new = rest.prox(wanted, 1.0 / bend)[block]
-                step = new - each
-                each, inner = new, inner + part @ step
-                if np.abs(step).max() <= _ENOUGH * np.abs(each).max(initial=0.0):
-                    break
-            step = each - old
+        for group in whole:
+            step = group.minimum(v, slope) - v[group.places]
             if step.any():
-                v[block] = each
-                slope += hessian[:, block] @ step
-                moved = max(moved, float(np.abs(step).max()))
-        if moved <= _ENOUGH * float(np.abs(v).max(initial=0.0)):
+                v[group.places] += step
+                slope += hessian[:, group.places] @ step
+        v = _together(hessian, gradient, u, v, slope, whole, others, rest)
+        slope = gradient + hessian @ (v - u)
+        scale = size + float(np.abs(np.diag(hessian) * v).max(initial=0.0))
+        left = float(np.abs(rest.residual(v, slope)).max(initial=0.0))
+        # Rounding errors do not get smaller by going on.
+        n_idle = 0 if left < _GAIN * least else n_idle + 1
+        least = min(least, left)
+        if left <= _ENOUGH * scale or (n_idle >= _MOST_IDLE and left <= _NEARLY * scale):
             break
     return v
+
+
+class _Group:
+    """The model along one group: w.A.w / 2 - b.w + weight |w|."""
+
+    def __init__(self, hessian: Floats, places: NDArray[np.int64], rest: Rest) -> None:
+        unit = np.zeros(len(hessian))
+        unit[places[0]] = 1.0
+        self.places, self.weight = places, rest.value(unit)
+        self._part = hessian[np.ix_(places, places)]
+        self._values, self._vectors = np.linalg.eigh(self._part)
+
+    def minimum(self, v: Floats, slope: Floats) -> Floats:
+        """Return the group's coefficients where the model is least.
+
+        With t = |w| they are (A + weight / t)^-1 b, which has the length t: sum_i (q_i.b)^2 /
+        (values_i t + weight)^2 = 1, q_i the eigenvectors; by Newton's method for t, from below.
+        """
+        b = self._part @ v[self.places] - slope[self.places]
+        along = self._vectors.T @ b
+        if float(np.linalg.norm(b)) <= self.weight:
+            return np.zeros_like(b)
+        values = np.maximum(self._values, _FLAT * self._values[-1])
+        if not self.weight:
+            return np.asarray(self._vectors @ (along / values))
+        length = 0.0
+        for _ in range(_MOST_BLOCK_STEPS):
+            below = values * length + self.weight
+            ratio = along / below
+            norm = float(np.linalg.norm(ratio))
+            # Newton's method for 1 / norm = 1, which is nearly linear in the length.
+            step = (norm - 1.0) * norm**2 / float(np.dot(ratio * ratio, values / below))
+            length += step
+            if not abs(step) > _ENOUGH * length:
+                break
+        return np.asarray(self._vectors @ (along / (values + self.weight / length)))
+
+
+def _together(
+    hessian: Floats,
+    gradient: Floats,
+    u: Floats,
+    v: Floats,
+    slope: Floats,
+    groups: list[_Group],
+    others: NDArray[np.int64],
+    rest: Rest,
+) -> Floats:
+    """Return v after a Newton step of all that are not 0, if the model is lower there."""
+    active = [group for group in groups if v[group.places].any()]
+    places = np.concatenate([others, *(group.places for group in active)])
+    if not places.size:
+        return v
+    bent, slopes = hessian.copy(), slope.copy()
+    for group in active:
+        part = v[group.places]
+        length = float(np.linalg.norm(part))
+        slopes[group.places] += group.weight * part / length
+        turn = np.eye(len(part)) - np.outer(part, part) / length**2
+        bent[np.ix_(group.places, group.places)] += group.weight / length * turn
+    try:
+        step = -np.linalg.solve(bent[np.ix_(places, places)], slopes[places])
+    except np.linalg.LinAlgError:
+        return v
+    found = v.copy()
+    found[places] += step
+
+    def height(point: Floats) -> float:
+        move = point - u
+        return float(np.dot(gradient + 0.5 * (hessian @ move), move)) + rest.value(point)
+
+    lower = height(v)
+    return found if height(found) <= lower + 1e-15 * abs(lower) else v

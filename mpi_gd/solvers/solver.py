@@ -32,6 +32,7 @@ from mpi_gd.errors import Diverged
 
 __all__ = [
     "GIVEN",
+    "IDLE",
     "Answer",
     "Batch",
     "Floats",
@@ -47,6 +48,8 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 GIVEN = {"given": True}
+IDLE = "no step lowers the objective any more"
+"""The end of a solver that is as near as float64 lets it come, or believes so."""
 
 
 class Rest(Protocol):
@@ -94,6 +97,8 @@ class Problem:
     """Whether the minimum can be asked for: of least squares."""
     is_ill_conditioned: bool = False
     """Whether columns are so nearly dependent that a Hessian in float64 costs digits."""
+    has_moments: bool = False
+    """Whether the second moments are known, so that questions of least squares need no rows."""
     n_rows: int = 0
     """Rows of all ranks; 0 where nothing is known of them."""
     tile_rows: int = 1
@@ -155,6 +160,8 @@ class Question:
     then one of the subgradients."""
     optimum: bool = False
     """Whether to ask for the minimum itself, where that has a closed form."""
+    moments: bool = False
+    """Whether the answer, the Hessian with it, may come from the second moments alone."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +180,10 @@ class Answer:
     """(n_params,): where the whole objective is least."""
     product: Floats | None = None
     """(n_params,): the Hessian times `along`; value and gradient are then nan and empty."""
+    error: float = 0.0
+    """What rounding may have done to a component of the gradient; 0 where next to nothing."""
+    value_error: float = 0.0
+    """The same of the value."""
 
     @property
     def is_finite(self) -> bool:
@@ -211,7 +222,7 @@ class Step:
     def norm(self) -> float:
         """Return the largest component of the gradient, or of the smallest subgradient."""
         gradient = self.answer.gradient if self.subgradient is None else self.subgradient
-        return float(np.maximum.reduce(np.abs(gradient)))
+        return float(np.maximum.reduce(np.abs(gradient))) + self.answer.error
 
 
 @dataclass

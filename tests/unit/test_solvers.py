@@ -19,6 +19,7 @@ from mpi_gd.solvers import (
     BarzilaiBorwein,
     FiniteSmoothing,
     GradientDescent,
+    GramSolver,
     Lbfgs,
     LeastSquares,
     Nesterov,
@@ -37,7 +38,7 @@ Function = Callable[[Question], Answer]
 WAYS: dict[str, Solver] = {
     kind: solver()
     for kind, solver in SOLVERS.items()
-    if solver not in (Auto, LeastSquares, FiniteSmoothing)
+    if solver not in (Auto, LeastSquares, FiniteSmoothing, GramSolver)
 } | {
     "gd backtracking": GradientDescent(rule="backtracking"),
     "gd backtracking far": GradientDescent(rule="backtracking", step=1e6),

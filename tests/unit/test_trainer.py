@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from mpi_gd.errors import Diverged
 from mpi_gd.objective import Reply
 from mpi_gd.solvers import Answer, GradientDescent, Lbfgs, Problem, Question, Sgd, Solver
 from mpi_gd.solvers.solver import Floats
-from mpi_gd.trainer import N_VOTES, Ballot, Course, Ending, Outcome, Record, train
+from mpi_gd.trainer import N_VOTES, Ballot, Course, Ending, Outcome, Record, Rules, train
 
 PROBLEM = Problem(2, 1.0, 3.0, lambda size: 4)
 
@@ -76,7 +77,7 @@ def test_the_first_iterate_below_tol_is_the_last() -> None:
 
 
 def test_below_the_floor_there_is_no_optimum() -> None:
-    outcome, records, saved, _ = drive(SLOW, floor=1e-3)
+    outcome, records, saved, _ = drive(SLOW, rules=Rules(floor=1e-3))
     assert outcome.ending is Ending.PERFECT and not saved
     assert records[-1].objective < 1e-3 <= records[-2].objective
 
@@ -97,6 +98,60 @@ def test_the_solver_is_done() -> None:
     outcome, records, _, _ = drive(Sgd(epochs=3, step=1e-3), tol=0.0)
     assert outcome.ending is Ending.SOLVER and "last epoch" in outcome.detail
     assert len(records) == 4
+
+
+def test_a_small_change_of_the_objective_ends() -> None:
+    """Each step of SLOW keeps 0.81 of the objective: a change of 0.19 / 0.81 of the new one."""
+    outcome, records, saved, _ = drive(SLOW, tol=0.0, rules=Rules(objective_tol=0.24))
+    assert outcome.ending is Ending.SETTLED and outcome.ending.is_converged and not saved
+    assert records[-1].iteration == 1
+    _, records, _, _ = drive(SLOW, tol=0.0, max_iter=50, rules=Rules(objective_tol=0.2))
+    assert records[-1].iteration == 50
+
+
+def test_the_objective_before_a_resume_is_known() -> None:
+    """Taken up after an iteration, a training ends where it would have ended without the pause."""
+    state = SLOW.start(PROBLEM, np.zeros(2))
+    SLOW.tell(state, Bowl().answer(SLOW.ask(state), np.zeros(N_VOTES)).answer)
+    course = Course(state, questions=1, rows=100, objective=1.0)
+    ending = train(
+        Bowl(),
+        SLOW,
+        course,
+        tol=0.0,
+        max_iter=50,
+        ballot=Ballot(True, lambda: False),
+        on_step=lambda record: None,
+        on_save=lambda: None,
+        rules=Rules(objective_tol=0.24),
+    ).ending
+    assert ending is Ending.SETTLED and course.questions == 2 and course.rows == 200
+
+
+def test_passes_over_the_rows_are_limited() -> None:
+    """A question reads 100 rows."""
+    outcome, records, saved, _ = drive(SLOW, tol=0.0, rules=Rules(max_rows=500))
+    assert outcome.ending is Ending.MAX_PASSES and not outcome.ending.is_converged
+    assert records[-1].rows == 500 and saved == [(4, 5)], "more may be asked for"
+
+
+def test_a_certain_gap_ends() -> None:
+    """The objective is 0 at the minimum: a gap is known here without a bound."""
+    rules = Rules(gap_tol=1e-3, relative_gap=lambda step: step.value)
+    outcome, records, _, _ = drive(SLOW, tol=0.0, rules=rules)
+    assert outcome.ending is Ending.GAP and outcome.ending.is_converged
+    assert records[-1].objective <= 1e-3 < records[-2].objective
+
+
+def test_where_nothing_falls_any_more_it_has_stalled() -> None:
+    class Lie(Bowl):
+        def answer(self, question: Question, votes: Floats | None = None) -> Reply:
+            reply = super().answer(question, votes)
+            value = float(np.linalg.norm(question.u))
+            return replace(reply, answer=Answer(value, np.ones(2), 1.0))
+
+    outcome, _, _, _ = drive(Lbfgs(), bowl=Lie())
+    assert outcome.ending is Ending.STALLED and not outcome.ending.is_converged
 
 
 def test_divergence_passes() -> None:

@@ -1,0 +1,268 @@
+"""Least squares from one read of the rows: all that it needs are the second moments.
+
+With v = (x - c, 1, t) of a row, t = y - offset - c_y and c near the means, sum weight v v' says the
+squared loss, its gradient and its Hessian at every point. The tiles' sums are added exactly, so
+that the bits are the same whoever owns which tiles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd import pulse
+from mpi_gd.comm import Reduction, TileSum, World
+from mpi_gd.losses import Loss, Squared
+from mpi_gd.objective.rows import Floats, Rows
+from mpi_gd.objective.scaling import ColumnMoments, Scaling
+
+__all__ = ["Gram", "GramPass", "Squares", "takes_moments"]
+
+# A tile's terms of more columns than that would fill too much of each rank's memory.
+_MOST_COLUMNS = 2000
+
+# A mean so many deviations from 0 costs digits: then it is subtracted first, for a copy's time.
+_NEAR = 2.0
+# What the sums of products of a block may be off, as a share of the sums of their sizes: many times
+# the rounding error that is usual for a thousand numbers.
+_ROUNDING = 64 * 2.0**-53
+
+
+def takes_moments(loss: Loss, n_columns: int) -> bool:
+    """Whether the second moments of the rows say all about the loss, and are not too many."""
+    return loss == Squared() and n_columns <= _MOST_COLUMNS
+
+
+@dataclass(frozen=True, eq=False)
+class Gram:
+    """Sums over all ranks' rows, of d columns."""
+
+    center: Floats
+    """(d,): c."""
+    target_center: float
+    """c_y."""
+    second: Floats
+    """(d, d): sum weight (x - c)(x - c)'."""
+    first: Floats
+    """(d,): sum weight (x - c)."""
+    cross: Floats
+    """(d,): sum weight (x - c) t."""
+    target_first: float
+    """sum weight t."""
+    target_second: float
+    """sum weight t^2."""
+    weight: float
+    n_rows: int
+
+    def columns(self) -> ColumnMoments:
+        """Return mean and variance of each column."""
+        off = self.first / self.weight
+        variance = np.diag(self.second) / self.weight - np.square(off)
+        variance = np.maximum(variance, 0.0)
+        return ColumnMoments(self.center + off, variance, self.weight, self.n_rows, self.center)
+
+    def target_mean(self) -> float:
+        """Return the mean of y - offset."""
+        return self.target_center + self.target_first / self.weight
+
+    def squares(self, scaling: Scaling, has_intercept: bool) -> Squares:
+        """Return the squared loss as a function of the solver's coordinates."""
+        d, weight = len(self.center), self.weight
+        # z = x.w + b of the solver's coordinates is (x - c).w + 1 (u_b - (mean - c).w).
+        shift = scaling.mean - self.center
+        start = self.target_mean() if has_intercept else 0.0
+        gap = start - self.target_center
+        hessian = np.empty((d + 1, d + 1))
+        crossed = np.outer(shift, self.first)
+        hessian[:d, :d] = self.second - crossed - crossed.T + weight * np.outer(shift, shift)
+        hessian[:d, d] = hessian[d, :d] = self.first - weight * shift
+        hessian[d, d] = weight
+        # r = z - t at coefficients 0 and the intercept `start`.
+        residuals = gap * weight - self.target_first
+        gradient = np.append(gap * self.first - self.cross - shift * residuals, residuals)
+        square = self.target_second + gap * (gap * weight - 2.0 * self.target_first)
+        scale = np.append(scaling.deviation, 1.0)
+        sizes = np.sqrt(np.maximum(np.diag(self.second), 0.0) / weight) + np.abs(shift)
+        point = np.zeros(d + 1)
+        point[-1] = start
+        return Squares(
+            point=point,
+            value=max(square, 0.0) / (2.0 * weight),
+            gradient=gradient / (scale * weight),
+            hessian=hessian / (np.outer(scale, scale) * weight),
+            sizes=np.append(sizes, 1.0) / scale,
+            target_size=float(np.sqrt(max(self.target_second, 0.0) / weight)) + abs(gap),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Squares:
+    """value + gradient.(u - point) + (u - point).hessian.(u - point) / 2, without a penalty."""
+
+    point: Floats
+    """(n_params,)."""
+    value: float
+    gradient: Floats
+    hessian: Floats
+    sizes: Floats
+    """(n_params,): the root mean squares of what was multiplied: rounding errors grow with them."""
+    target_size: float
+
+    def held(self, fixed: NDArray[np.bool_]) -> Squares:
+        """Return the function of the other parameters, where those of a mask are held at 0."""
+        gradient, hessian = self.gradient.copy(), self.hessian.copy()
+        gradient[fixed] = 0.0
+        hessian[fixed] = 0.0
+        hessian[:, fixed] = 0.0
+        return dataclasses.replace(self, gradient=gradient, hessian=hessian)
+
+    def at(self, u: Floats) -> tuple[float, Floats]:
+        """Return value and gradient at u."""
+        move = u - self.point
+        bent = self.hessian @ move
+        value = self.value + float(np.dot(self.gradient + 0.5 * bent, move))
+        return max(value, 0.0), self.gradient + bent
+
+    def errors(self, u: Floats) -> tuple[float, Floats]:
+        """Return what rounding may have done to both: a generous estimate, no proof."""
+        size = self.target_size + float(np.dot(self.sizes, np.abs(u - self.point)))
+        return 0.5 * _ROUNDING * size * size, _ROUNDING * size * self.sizes
+
+
+class GramPass:
+    """Reads the rows once, for the columns' scaling and for all that least squares needs."""
+
+    def __init__(self, world: World, rows: Rows, reduction: Reduction) -> None:
+        """Plan; nothing is read."""
+        self._world, self._rows, self._reduction = world, rows, reduction
+        self._found: Gram | None = None
+
+    def measure(self, pilot: ColumnMoments) -> ColumnMoments:
+        """Return the columns' moments: about the pilot's means, if far from 0; collective."""
+        is_far = np.abs(pilot.mean) > _NEAR * np.sqrt(pilot.variance)
+        center = pilot.mean if is_far.any() else np.zeros(len(pilot.mean))
+        found = _sum_rows(self._world, self._rows, center, self._reduction)
+        self._found = found
+        if not found.weight:
+            zeros = np.zeros(len(center))
+            return ColumnMoments(zeros, zeros, 0.0, found.n_rows, center)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return found.columns()
+
+    def gram(self) -> Gram:
+        """Return what was found, or read the rows now: those that cannot be shifted; collective."""
+        if self._found is None:
+            center = np.zeros(self._rows.x.shape[1])
+            self._found = _sum_rows(self._world, self._rows, center, self._reduction)
+        return self._found
+
+
+def _sum_rows(world: World, rows: Rows, center: Floats, reduction: Reduction) -> Gram:
+    """Return the sums about a center; collective."""
+    tiles = _Tiles(rows, center, _target_pilot(world, rows))
+    total = TileSum(world, rows.grid.n_tiles, tiles.width, reduction).sum_stream(
+        tiles.all, tiles.pilot
+    )
+    d = len(center)
+    second = np.empty((d, d))
+    second[np.triu_indices(d)] = total[: tiles.n_pairs]
+    lower = np.tril_indices(d, -1)
+    second[lower] = second.T[lower]
+    first, cross = total[tiles.n_pairs : -4].reshape(2, d)
+    target_first, target_second, weight, n_rows = (float(number) for number in total[-4:])
+    return Gram(
+        center,
+        tiles.target_center,
+        second,
+        first,
+        cross,
+        target_first,
+        target_second,
+        weight,
+        int(n_rows),
+    )
+
+
+def _target_pilot(world: World, rows: Rows) -> float:
+    """Return about the mean of y - offset: that of the first tile; collective."""
+    sums = np.zeros(2)
+    first = next(rows.tiles(), None)
+    if rows.first_tile == 0 and first is not None:
+        weight, t = _weights_and_targets(rows, *first, 0.0)
+        sums[:] = np.dot(weight, t), np.add.reduce(weight)
+    world.allreduce_sum(sums)
+    mean = float(sums[0] / sums[1]) if sums[1] else 0.0
+    return mean if np.isfinite(mean) else 0.0
+
+
+def _weights_and_targets(rows: Rows, first: int, last: int, center: float) -> tuple[Floats, Floats]:
+    """Return weight and t of the rows; where there is no weight, anything may stand."""
+    t = rows.target[first:last] - center
+    if rows.offset is not None:
+        t -= rows.offset[first:last]
+    if rows.weight is None:
+        return np.ones(last - first), t
+    weight = rows.weight[first:last].astype(np.float64)
+    t[weight == 0] = 0.0
+    return weight, t
+
+
+class _Tiles:
+    """The tiles' terms: of `second` the upper triangle, first, cross and four numbers."""
+
+    def __init__(self, rows: Rows, center: Floats, target_center: float) -> None:
+        d = len(center)
+        self._rows, self._center = rows, center
+        self.target_center = target_center
+        self.n_pairs = d * (d + 1) // 2
+        self.width = self.n_pairs + 2 * d + 4
+        self._terms = np.empty(self.width)
+        upper = np.triu_indices(d)
+        self._upper = upper[0] * d + upper[1]
+        self._sum, self._part = np.empty((d, d)), np.empty((d, d))
+        # Half a block stays in the cache nearest to the core while it is read three times.
+        self._step = max(16, rows.grid.block_rows // 32 * 16)
+        self._reader = rows.x.reader(self._step, center if center.any() else None)
+
+    def all(self) -> Iterator[Floats]:
+        """Yield each local tile's terms."""
+        pulse.doing("computing the Gram matrix")
+        for start, stop in self._rows.tiles():
+            yield self._tile(start, stop)
+        pulse.waiting()
+
+    def pilot(self) -> Floats:
+        """Return the terms of the first tile of all, zeros where it is not."""
+        first = next(self._rows.tiles(), None)
+        if self._rows.first_tile > 0 or first is None:
+            return np.zeros(self.width)
+        return self._tile(*first)
+
+    def _tile(self, start: int, stop: int) -> Floats:
+        """Return the terms of the local rows [start, stop)."""
+        terms, d = self._terms, len(self._center)
+        self._sum[:] = terms[:] = 0.0
+        first, cross = terms[self.n_pairs : -4].reshape(2, d)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for begin in range(start, stop, self._step):
+                end = min(begin + self._step, stop)
+                x = self._reader.block(begin, end).dense()
+                weight, t = _weights_and_targets(self._rows, begin, end, self.target_center)
+                weighted = weight * t
+                first += np.dot(weight, x)
+                cross += np.dot(weighted, x)
+                terms[-4] += np.add.reduce(weighted)
+                terms[-3] += np.dot(weighted, t)
+                terms[-2] += np.add.reduce(weight)
+                terms[-1] += np.count_nonzero(weight)
+                if self._rows.weight is not None and not (weight == 1.0).all():
+                    x = x * np.sqrt(weight)[:, None]
+                # BLAS does half the work where both factors are one.
+                np.dot(x.T, x, out=self._part)
+                self._sum += self._part
+        np.take(self._sum.reshape(-1), self._upper, out=terms[: self.n_pairs], mode="clip")
+        return terms
