@@ -65,6 +65,11 @@ class RowGrid:
         """Return the number of tiles."""
         return -(-self.n_samples // self.tile_rows)
 
+    @property
+    def row_numbers(self) -> float:
+        """Return how many numbers an average row stores."""
+        return self.n_stored / max(1, self.n_samples) if self.n_stored else float(self.n_features)
+
     def _row_bytes(self) -> int:
         """Return the bytes of an average row."""
         if self.n_stored:

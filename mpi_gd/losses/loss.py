@@ -86,6 +86,11 @@ class Loss(ABC):
         A loss that is not convex in z gives the expected one, `fisher`, instead.
         """
 
+    def bend(self, z: Floats, target: Floats, along: Floats) -> Floats:
+        """Return d2loss/dz2 times `along`, (n,) or (n, K)."""
+        h = self.second_derivative(z, target)
+        return h * along if h.ndim == 1 else np.einsum("ijk,ik->ij", h, along)
+
     def fisher(self, z: Floats, target: Floats) -> Floats:
         """Return the expectation of the second derivative over y of the mean that z stands for.
 

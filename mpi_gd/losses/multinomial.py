@@ -69,6 +69,12 @@ class Multinomial(Likelihood):
         hessian[:, k, k] = -hessian.sum(axis=2)
         return hessian
 
+    def bend(self, z: Floats, target: Floats, along: Floats) -> Floats:
+        """Return (diag(p) - p p') times `along` of each row, (n, K)."""
+        p = self.inverse_link(z)
+        mean = np.add.reduce(p * along, axis=1)
+        return np.asarray(p * (along - mean[:, np.newaxis]))
+
     def inverse_link(self, z: Floats) -> Floats:
         """Return the probabilities (n, K)."""
         if not z.size:

@@ -48,12 +48,8 @@ class Kernel:
         self.width = (d + 1) * n_outputs + N_SUMS
         n_pairs = n_outputs * (n_outputs + 1) // 2
         self.hessian_width = n_pairs * (d * (d + 1) // 2 + d + 1)
-        self._tiles = list(rows.tiles())
-
-    def tiles(self, w: Floats, b: float | Floats, out: Floats) -> None:
-        """Put each tile's sums into a row of `out` (n_tiles, width)."""
-        for (start, stop), sums in zip(self._tiles, out, strict=True):
-            self.rows(start, stop, w, b, sums)
+        self._seen: dict[int, Floats] = {}
+        self._point: tuple[Floats, float | Floats] = np.empty(0), 0.0
 
     def rows(self, start: int, stop: int, w: Floats, b: float | Floats, sums: Floats) -> None:
         """Put the sums over local rows [start, stop) into `sums`, block by block.
@@ -83,14 +79,45 @@ class Kernel:
             else:
                 sums[end : end + self._n_outputs] += np.add.reduce(z, axis=0)
             first_sums[RESIDUAL] += np.dot(flat, flat)
-            if weight is None:
-                first_sums[WEIGHT] += last - first
-                first_sums[COUNT] += last - first
-            else:
-                first_sums[WEIGHT] += np.add.reduce(weight, dtype=np.float64)
-                first_sums[COUNT] += np.count_nonzero(weight)
+            _count(first_sums, weight, last - first)
         if hessian:
             hessian.pack(sums[self.width :])
+
+    def stand_at(self, w: Floats, b: float | Floats) -> None:
+        """Say where `products` are asked for: predictors are kept for more than one of them."""
+        if not (np.array_equal(self._point[0], w) and np.array_equal(self._point[1], b)):
+            self._seen, self._point = {}, (w.copy(), b)
+
+    def products(self, start: int, stop: int, v: Floats, c: float | Floats, sums: Floats) -> None:
+        """Put the sums of h (x.v + c) x over local rows [start, stop) into `sums` (width,)."""
+        sums[:] = 0.0
+        end = self._shape[0] * self._n_outputs
+        product = sums[:end].reshape(self._shape)
+        for first, last in self._rows.blocks(start, stop):
+            block = self._reader.block(first, last)
+            z = self._seen.get(first)
+            if z is None or len(z) != last - first:
+                z = self._seen[first] = np.empty((last - first, *self._shape[1:]))
+                self._predict(block, *self._point, z, first, last)
+            move = self._z[: last - first]
+            block.times(v, move)
+            move += c
+            bent = self.loss.bend(z, self._rows.target[first:last], move)
+            self._add_bent(block, bent, first, last, product, sums)
+
+    def _add_bent(
+        self, block: Block, bent: Floats, first: int, last: int, product: Floats, sums: Floats
+    ) -> None:
+        """Add x' times a block's `bent` (n,) or (n, K), and what goes with it."""
+        weight = None if self._rows.weight is None else self._rows.weight[first:last]
+        if weight is not None:
+            bent = np.where(weight > 0, (bent.T * weight), 0.0).T
+        block.add_transposed_times(bent, product)
+        end = product.size
+        sums[end : end + self._n_outputs] += np.add.reduce(bent, axis=0)
+        flat = bent.reshape(-1)
+        sums[RESIDUAL] += np.dot(flat, flat)
+        _count(sums, weight, last - first)
 
     def predictor(self, w: Floats, b: float | Floats) -> Floats:
         """Return z = X w + b + offset of all local rows, (n_rows,) or (n_rows, K)."""
@@ -105,7 +132,7 @@ class Kernel:
         self, w: Floats, b: float | Floats, loss: Loss
     ) -> Iterator[tuple[int, Floats, Floats]]:
         """Yield a block's first local row, its X (n, d) and its weighted dloss/dz."""
-        for start, stop in self._tiles:
+        for start, stop in self._rows.tiles():
             for first, last in self._rows.blocks(start, stop):
                 block = self._reader.block(first, last)
                 z = np.empty((last - first, *self._shape[1:]))
@@ -129,6 +156,16 @@ class Kernel:
         if self._rows.offset is not None:
             offset = self._rows.offset[first:last]
             z += offset if z.ndim == 1 else offset[:, None]
+
+
+def _count(sums: Floats, weight: NDArray[Any] | None, n_rows: int) -> None:
+    """Add a block's rows and their weight."""
+    if weight is None:
+        sums[WEIGHT] += n_rows
+        sums[COUNT] += n_rows
+    else:
+        sums[WEIGHT] += np.add.reduce(weight, dtype=np.float64)
+        sums[COUNT] += np.count_nonzero(weight)
 
 
 class _Hessian:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,16 +19,16 @@ from mpi_gd.objective.elimination import Elimination, eliminate
 from mpi_gd.objective.kernel import COUNT, LOSS, RESIDUAL, WEIGHT, Curvature, Kernel
 from mpi_gd.objective.moments import second_moments
 from mpi_gd.objective.rows import Floats, Rows
-from mpi_gd.objective.sample import BatchPlan, BatchRows
+from mpi_gd.objective.sample import BatchPlan, BatchRows, sampled_tiles
 from mpi_gd.objective.scaling import Scaling
 from mpi_gd.penalties import Bound
-from mpi_gd.solvers import Answer, Batch, Problem, Question
+from mpi_gd.solvers import Answer, Batch, Problem, Question, Sample
 
 __all__ = ["Objective", "Reply"]
 
-# The questions' sums are told apart by the batch's size, 0 for all rows, and this much more where
-# the Hessian is asked for too.
-_HESSIAN_KEY = "h"
+# The questions' sums are told apart by the batch's size, 0 for tiles, and this much more where the
+# Hessian is asked for too, or its product alone. A tile's sums are as large in a sample.
+_HESSIAN_KEY, _PRODUCT_KEY = "h", "v"
 _WIDE = 1 << 14
 
 
@@ -86,6 +86,8 @@ class Objective:
         self._partials = np.empty((n_rows, self._kernel.width))
         self._n_answers = 0
         self._batches: dict[int, BatchRows] = {}
+        self._samples: dict[Sample, _Chunks] = {}
+        self._all = _Chunks(list(rows.tiles()), rows.first_tile == 0 and rows.n_tiles > 0, 1.0)
 
     @property
     def n_params(self) -> int:
@@ -111,6 +113,9 @@ class Objective:
             n_outputs=scaling.n_outputs,
             has_closed_form=self._loss == Squared() and penalty.is_smooth,
             is_ill_conditioned=self._is_ill_conditioned,
+            n_rows=self._rows.grid.n_samples,
+            tile_rows=self._rows.grid.tile_rows,
+            row_numbers=self._rows.grid.row_numbers,
         )
 
     def answer(self, question: Question, votes: Floats | None = None) -> Reply:
@@ -124,13 +129,15 @@ class Objective:
         self._kernel.loss = (
             self._loss.smoothed(question.smoothing) if question.smoothing else self._loss
         )
-        key = self._plan(question.batch, question.hessian)
-        tile_sum = self._sums[key]
+        tile_sum = self._sums[self._plan(question)]
+        chunks = self._chunks(question)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             if question.hessian or self._is_wide:
-                sums, extra, digest, computed = self._streamed(question, votes, tile_sum, began)
+                sums, extra, digest, computed = self._streamed(
+                    question, chunks, votes, tile_sum, began
+                )
             else:
-                partials = self._local_sums(question)
+                partials = self._local_sums(question, chunks)
                 extra, digest = self._fill_extra(question.u, votes)
                 computed = time.perf_counter_ns()
                 extra[1 + self._n_votes + self._world.rank] = computed - began
@@ -142,8 +149,11 @@ class Objective:
             gradient_sums = sums[: self._kernel.width]
             if not question.hessian:
                 # All terms grow with the loss's derivatives.
-                tile_sum.follow(float(gradient_sums[RESIDUAL]))
-            answer = self._assemble(question.u, gradient_sums, sums[self._kernel.width :])
+                tile_sum.follow(float(gradient_sums[RESIDUAL]) * chunks.factor)
+            if question.along is None:
+                answer = self._assemble(question.u, gradient_sums, sums[self._kernel.width :])
+            else:
+                answer = self._assemble_product(question.along, gradient_sums)
         if question.optimum:
             answer = dataclasses.replace(answer, optimum=self._optimum())
         return Reply(
@@ -164,7 +174,8 @@ class Objective:
         tile_sum = self._tile_sum(self._rows.grid.n_tiles, hessian=True)
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                sums, *_ = self._streamed(Question(u, hessian=True), None, tile_sum, 0)
+                question = Question(u, hessian=True)
+                sums, *_ = self._streamed(question, self._all, None, tile_sum, 0)
         finally:
             self._kernel.curvature = usual
             pulse.done()
@@ -190,9 +201,15 @@ class Objective:
     def set_exponents(self, exponents: dict[str, NDArray[np.int64]]) -> None:
         """Take the exponents from a checkpoint."""
         for key, values in exponents.items():
-            size = int(key.removesuffix(_HESSIAN_KEY))
-            self._plan(Batch(size, 0) if size else None, key.endswith(_HESSIAN_KEY))
-            self._sums[key].set_exponents(values)
+            size = int(key.rstrip(_HESSIAN_KEY + _PRODUCT_KEY))
+            nowhere = np.empty(0)
+            question = Question(
+                nowhere,
+                Batch(size, 0) if size else None,
+                hessian=key.endswith(_HESSIAN_KEY),
+                along=nowhere if key.endswith(_PRODUCT_KEY) else None,
+            )
+            self._sums[self._plan(question)].set_exponents(values)
 
     def _optimum(self) -> Floats:
         """Return the minimum of least squares, to the digits that the data have; collective."""
@@ -213,10 +230,11 @@ class Objective:
         width = self._kernel.width + (self._kernel.hessian_width if hessian else 0)
         return TileSum(self._world, n_terms, width, self._reduction, self._extra.size)
 
-    def _plan(self, batch: Batch | None, hessian: bool) -> str:
+    def _plan(self, question: Question) -> str:
         """Make what such questions need, if it is not there; return its key."""
-        size = batch.size if batch else 0
-        key = f"{size}{_HESSIAN_KEY}" if hessian else str(size)
+        size = question.batch.size if question.batch else 0
+        kind = _HESSIAN_KEY if question.hessian else ""
+        key = f"{size}{kind if question.along is None else _PRODUCT_KEY}"
         if key not in self._sums:
             n_terms = self._rows.grid.n_tiles
             if size:
@@ -224,30 +242,59 @@ class Objective:
                 rows = self._rows
                 self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
                 n_terms = plan.n_lanes
-            self._sums[key] = self._tile_sum(n_terms, hessian)
+            self._sums[key] = self._tile_sum(n_terms, question.hessian)
         return key
 
-    def _chunks(self, batch: Batch | None) -> list[tuple[int, int]]:
-        """Return the local rows of each term of a sum: tiles, or chunks of a batch."""
-        if batch is None:
-            return list(self._rows.tiles())
-        return self._batches[batch.size].of(batch.number)
+    def _chunks(self, question: Question) -> _Chunks:
+        """Return the local rows of each term of a sum: tiles, their beginnings, or of a batch."""
+        if question.batch:
+            return _Chunks(self._batches[question.batch.size].of(question.batch.number), False, 1.0)
+        if question.sample is None:
+            return self._all
+        found = self._samples.get(question.sample)
+        if found is None:
+            found = self._samples[question.sample] = self._sampled(question.sample)
+        return found
 
-    def _local_sums(self, question: Question) -> Floats:
-        """Return the sums over this rank's tiles, or over its chunks of a batch."""
-        w, b = self._scaling.to_kernel(question.u)
-        if question.batch is None:
-            self._kernel.tiles(w, b, self._partials)
-            return self._partials
-        chunks = self._chunks(question.batch)
-        partials = np.empty((len(chunks), self._kernel.width))
-        for (start, stop), sums in zip(chunks, partials, strict=True):
-            self._kernel.rows(start, stop, w, b, sums)
+    def _sampled(self, sample: Sample) -> _Chunks:
+        """Return the local rows of a sample of tiles."""
+        rows, n_tiles = self._rows, self._rows.grid.n_tiles
+        tiles = sampled_tiles(n_tiles, sample.stride, self._seed)
+        own = tiles[(tiles >= rows.first_tile) & (tiles < rows.last_tile)] - rows.first_tile
+        chunks = [self._all.places[tile] for tile in own.tolist()]
+        if sample.rows:
+            chunks = [(start, min(start + sample.rows, stop)) for start, stop in chunks]
+        has_first = rows.first_tile <= tiles[0] < rows.last_tile
+        return _Chunks(chunks, bool(has_first), n_tiles / len(tiles))
+
+    def _local_sums(self, question: Question, chunks: _Chunks) -> Floats:
+        """Return the sums over this rank's tiles, or over its chunks of a sample or batch."""
+        room = self._partials
+        if len(chunks.places) > len(room):
+            room = np.empty((len(chunks.places), self._kernel.width))
+        partials = room[: len(chunks.places)]
+        compute = self._computing(question)
+        for (start, stop), sums in zip(chunks.places, partials, strict=True):
+            compute(start, stop, sums)
         return partials
+
+    def _computing(self, question: Question) -> Callable[[int, int, Floats], None]:
+        """Return what puts the sums over local rows [start, stop) into an array."""
+        kernel = self._kernel
+        w, b = self._scaling.to_kernel(question.u)
+        if question.along is None:
+            return lambda start, stop, sums: kernel.rows(start, stop, w, b, sums)
+        kernel.stand_at(w, b)
+        along = question.along
+        if self._fixed is not None:
+            along = np.where(self._fixed, 0.0, along)
+        v, c = self._scaling.to_kernel(along)
+        return lambda start, stop, sums: kernel.products(start, stop, v, c, sums)
 
     def _streamed(
         self,
         question: Question,
+        chunks: _Chunks,
         votes: Floats | None,
         tile_sum: TileSum,
         began: int,
@@ -256,8 +303,7 @@ class Objective:
 
         Return the sums, what rode along, the digest of u, and when the computing was done.
         """
-        w, b = self._scaling.to_kernel(question.u)
-        chunks = self._chunks(question.batch)
+        compute = self._computing(question)
         width = self._kernel.width + (self._kernel.hessian_width if question.hessian else 0)
         terms = np.empty(width)
         extra, digest = self._fill_extra(question.u, votes)
@@ -266,8 +312,8 @@ class Objective:
 
         def tiles() -> Iterator[Floats]:
             nonlocal computed
-            for start, stop in chunks:
-                self._kernel.rows(start, stop, w, b, terms)
+            for start, stop in chunks.places:
+                compute(start, stop, terms)
                 yield terms
             computed = time.perf_counter_ns()
             extra[place] = computed - began
@@ -275,8 +321,8 @@ class Objective:
 
         def pilot() -> Floats:
             terms[:] = 0.0
-            if question.batch is None and self._rows.first_tile == 0 and chunks:
-                self._kernel.rows(*chunks[0], w, b, terms)
+            if chunks.has_first:
+                compute(*chunks.places[0], terms)
             return terms
 
         return tile_sum.sum_stream(tiles, pilot, extra), extra, digest, computed
@@ -320,6 +366,27 @@ class Objective:
                 hessian[self._fixed] = 0.0
                 hessian[:, self._fixed] = 0.0
         return Answer(value, gradient, float(np.sqrt(sums[RESIDUAL] / weight)), hessian)
+
+    def _assemble_product(self, along: Floats, sums: Floats) -> Answer:
+        """Return the smooth part's Hessian times `along`."""
+        k = -self._scaling.n_outputs
+        product = self._scaling.gradient(sums)
+        product /= float(sums[WEIGHT]) or 1.0
+        product[:k] += self._penalty.hessian_diagonal() * along[:k]
+        if self._fixed is not None:
+            product[self._fixed] = 0.0
+        return Answer(np.nan, np.empty(0), np.nan, product=product)
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """The local rows of each term of a sum."""
+
+    places: list[tuple[int, int]]
+    has_first: bool
+    """Whether the first of them is the first of all ranks'."""
+    factor: float
+    """How many times larger a sum over all tiles is, about."""
 
 
 class _Rest:

@@ -1,9 +1,13 @@
-"""Minibatches: which rows belong to a batch, from the seed and the batch's number alone.
+"""Minibatches and samples: which rows belong to them, from the seed and their numbers alone.
 
 The tiles are cut into chunks of consecutive rows, and the chunks divided into as many strata as a
 batch has lanes; a batch takes one chunk from each stratum, in a random order that is drawn anew
 for every epoch. So each row is in one batch of an epoch, a batch touches few places of the memory,
 and every rank finds its own part of it without a message.
+
+A sample takes one tile of every `stride` consecutive ones, so that rows in some order are as well
+as shuffled ones, and all ranks have their share. Each tile has a random number, and the tile of the
+least one is taken: so the tiles of a stride are among those of every stride that divides it.
 """
 
 from __future__ import annotations
@@ -15,12 +19,24 @@ from numpy.typing import NDArray
 
 from mpi_gd.data.grid import RowGrid
 
-__all__ = ["BatchPlan", "BatchRows"]
+__all__ = ["BatchPlan", "BatchRows", "sampled_tiles"]
 
 # A chunk has at least so many rows, for the sake of the matrix product, and a batch at most so
 # many lanes.
 _LEAST_CHUNK = 16
 _MOST_LANES = 64
+# The stream of the tiles' random numbers: no batch's, whose epochs and lanes are below 2^32.
+_TILES = (1 << 64) - 1
+
+
+def sampled_tiles(n_tiles: int, stride: int, seed: int) -> NDArray[np.int64]:
+    """Return the tiles of a sample, one of every `stride`, in order."""
+    n_strata = -(-n_tiles // stride)
+    numbers = np.full(n_strata * stride, np.inf)
+    key = np.array([seed, _TILES], dtype=np.uint64)
+    numbers[:n_tiles] = np.random.Generator(np.random.Philox(key=key)).random(n_tiles)
+    chosen = np.argmin(numbers.reshape(n_strata, stride), axis=1).astype(np.int64)
+    return np.asarray(np.arange(n_strata) * stride + chosen)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ __all__ = [
     "Problem",
     "Question",
     "Rest",
+    "Sample",
     "Solver",
     "State",
     "Step",
@@ -93,6 +94,24 @@ class Problem:
     """Whether the minimum can be asked for: of least squares."""
     is_ill_conditioned: bool = False
     """Whether columns are so nearly dependent that a Hessian in float64 costs digits."""
+    n_rows: int = 0
+    """Rows of all ranks; 0 where nothing is known of them."""
+    tile_rows: int = 1
+    """Rows of a tile, of which samples are made."""
+    row_numbers: float = 0.0
+    """Numbers that are stored of an average row: n_params / n_outputs where X is dense."""
+
+    @property
+    def n_tiles(self) -> int:
+        """Return the number of tiles."""
+        return -(-self.n_rows // self.tile_rows)
+
+    def rows_of(self, sample: Sample | None) -> int:
+        """Return about how many rows a sample has; None is all of them."""
+        if sample is None:
+            return self.n_rows
+        n_tiles = -(-self.n_tiles // sample.stride)
+        return min(n_tiles * min(sample.rows or self.tile_rows, self.tile_rows), self.n_rows)
 
 
 @dataclass(frozen=True)
@@ -104,13 +123,30 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """One tile of every `stride` consecutive ones: a function of the seed and `stride` alone.
+
+    The tiles of a stride are among those of every stride that divides it. The rows that count are
+    `Problem.rows_of` at most: the last tile may be shorter, and rows may have no weight.
+    """
+
+    stride: int
+    rows: int = 0
+    """Of each tile the first so many rows; 0: all of them."""
+
+
+@dataclass(frozen=True)
 class Question:
-    """Ask for the smooth part's value and gradient at u, over all rows or over a batch."""
+    """Ask for the smooth part's value and gradient at u, over all rows, a batch or a sample."""
 
     u: Floats
     batch: Batch | None = None
     hessian: bool = False
     """Whether to ask for the Hessian too."""
+    sample: Sample | None = None
+    """The rows, where they are neither all of them nor a batch."""
+    along: Floats | None = None
+    """(n_params,): ask for the Hessian times this, instead of value and gradient."""
     smoothing: float = 0.0
     """Width in z within which a loss's kinks are rounded off; 0: the loss itself, whose gradient is
     then one of the subgradients."""
@@ -130,6 +166,8 @@ class Answer:
     its expectation."""
     optimum: Floats | None = None
     """(n_params,): where the whole objective is least."""
+    product: Floats | None = None
+    """(n_params,): the Hessian times `along`; value and gradient are then nan and empty."""
 
     @property
     def is_finite(self) -> bool:
