@@ -106,7 +106,7 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
     `kept`, on all ranks or none, is what was read before some ranks died.
     Raises on all ranks: DataError, FileError, JobError.
     """
-    data = load(world, job.data, base, kept=kept)
+    data = load(world, job.data, base, kept=kept, n_workers=job.solver.divides)
     fraction, stop = job.data.test_fraction, data.start + len(data.y)
     held = held_out(data.start, stop, fraction, job.seed) if fraction else None
     part = find_part(world, data, held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd import pulse
-from mpi_gd.comm import Reduction, TileSum, World
+from mpi_gd.comm import Reduction, SerialWorld, TileSum, World
 from mpi_gd.errors import OutOfStep
 from mpi_gd.losses import Loss, Squared
 from mpi_gd.objective.elimination import Elimination, eliminate
@@ -21,14 +22,17 @@ from mpi_gd.objective.moments import second_moments
 from mpi_gd.objective.rows import Floats, Rows
 from mpi_gd.objective.sample import BatchPlan, BatchRows, sampled_tiles
 from mpi_gd.objective.scaling import Scaling
+from mpi_gd.objective.workers import Workers, seed_of
 from mpi_gd.penalties import Bound
-from mpi_gd.solvers import Answer, Batch, Problem, Question, Sample
+from mpi_gd.solvers import Answer, Problem, Question, Sample
 
 __all__ = ["Objective", "Reply"]
 
 # The questions' sums are told apart by the batch's size, 0 for tiles, and this much more where the
-# Hessian is asked for too, or its product alone. A tile's sums are as large in a sample.
-_HESSIAN_KEY, _PRODUCT_KEY = "h", "v"
+# Hessian is asked for too, its product alone, the change from another point, or what so many
+# workers do. A tile's sums are as large in a sample.
+_HESSIAN_KEY, _PRODUCT_KEY, _CHANGE_KEY, _WORK_KEY = "h", "v", "d", "w"
+_KEY = re.compile(r"(\d+)([a-z]?)(\d*)")
 _WIDE = 1 << 14
 
 
@@ -86,6 +90,7 @@ class Objective:
         self._partials = np.empty((n_rows, self._kernel.width))
         self._n_answers = 0
         self._batches: dict[int, BatchRows] = {}
+        self._workers: dict[int, Workers] = {}
         self._samples: dict[Sample, _Chunks] = {}
         self._all = _Chunks(list(rows.tiles()), rows.first_tile == 0 and rows.n_tiles > 0, 1.0)
 
@@ -129,7 +134,7 @@ class Objective:
         self._kernel.loss = (
             self._loss.smoothed(question.smoothing) if question.smoothing else self._loss
         )
-        tile_sum = self._sums[self._plan(question)]
+        tile_sum = self._plan(_key(question))
         chunks = self._chunks(question)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             if question.hessian or self._is_wide:
@@ -138,7 +143,7 @@ class Objective:
                 )
             else:
                 partials = self._local_sums(question, chunks)
-                extra, digest = self._fill_extra(question.u, votes)
+                extra, digest = self._fill_extra(question, votes)
                 computed = time.perf_counter_ns()
                 extra[1 + self._n_votes + self._world.rank] = computed - began
                 pulse.waiting()
@@ -154,13 +159,19 @@ class Objective:
                 answer = self._assemble(question.u, gradient_sums, sums[self._kernel.width :])
             else:
                 answer = self._assemble_product(question.along, gradient_sums)
+            answer = self._with_control(question, answer)
         if question.optimum:
             answer = dataclasses.replace(answer, optimum=self._optimum())
+        usual, n_rows = self._extra.size, int(gradient_sums[COUNT])
+        if question.work:
+            local = self._crew(question.work.n_workers).read(extra[usual:])
+            answer = dataclasses.replace(answer, local=local)
+            n_rows += local.n_rows
         return Reply(
             answer=answer,
             votes=extra[1 : 1 + self._n_votes].copy(),
-            compute=extra[1 + self._n_votes :] * 1e-9,
-            n_rows=int(gradient_sums[COUNT]),
+            compute=extra[1 + self._n_votes : usual] * 1e-9,
+            n_rows=n_rows,
             reduce_seconds=(reduced - computed) * 1e-9,
         )
 
@@ -201,15 +212,7 @@ class Objective:
     def set_exponents(self, exponents: dict[str, NDArray[np.int64]]) -> None:
         """Take the exponents from a checkpoint."""
         for key, values in exponents.items():
-            size = int(key.rstrip(_HESSIAN_KEY + _PRODUCT_KEY))
-            nowhere = np.empty(0)
-            question = Question(
-                nowhere,
-                Batch(size, 0) if size else None,
-                hessian=key.endswith(_HESSIAN_KEY),
-                along=nowhere if key.endswith(_PRODUCT_KEY) else None,
-            )
-            self._sums[self._plan(question)].set_exponents(values)
+            self._plan(key).set_exponents(values)
 
     def _optimum(self) -> Floats:
         """Return the minimum of least squares, to the digits that the data have; collective."""
@@ -225,25 +228,50 @@ class Objective:
         has_intercept = self._fixed is None or not self._fixed[-1]
         return eliminate(second_moments(self._world, rows, y), has_intercept, ridge)
 
-    def _tile_sum(self, n_terms: int, hessian: bool = False) -> TileSum:
-        """Plan a message for sums of `n_terms` rows of partial sums."""
+    def _tile_sum(self, n_terms: int, hessian: bool = False, n_slots: int = 0) -> TileSum:
+        """Plan a message for sums of `n_terms` rows of partial sums, and for the workers' slots."""
         width = self._kernel.width + (self._kernel.hessian_width if hessian else 0)
-        return TileSum(self._world, n_terms, width, self._reduction, self._extra.size)
+        return TileSum(self._world, n_terms, width, self._reduction, self._extra.size + n_slots)
 
-    def _plan(self, question: Question) -> str:
-        """Make what such questions need, if it is not there; return its key."""
-        size = question.batch.size if question.batch else 0
-        kind = _HESSIAN_KEY if question.hessian else ""
-        key = f"{size}{kind if question.along is None else _PRODUCT_KEY}"
-        if key not in self._sums:
-            n_terms = self._rows.grid.n_tiles
-            if size:
-                plan = BatchPlan(self._rows.grid, size)
-                rows = self._rows
-                self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
-                n_terms = plan.n_lanes
-            self._sums[key] = self._tile_sum(n_terms, question.hessian)
-        return key
+    def _plan(self, key: str) -> TileSum:
+        """Make what such questions need, if it is not there; return their message."""
+        if key in self._sums:
+            return self._sums[key]
+        parts = _KEY.fullmatch(key)
+        if parts is None:
+            raise ValueError(f"got the sum {key!r}, expected one of this objective's")
+        size, n_workers = int(parts[1]), int(parts[3] or 0)
+        n_terms = self._rows.grid.n_tiles
+        if size:
+            plan = BatchPlan(self._rows.grid, size)
+            rows = self._rows
+            self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
+            n_terms = plan.n_lanes
+        n_slots = self._crew(n_workers).n_slots if n_workers else 0
+        self._sums[key] = self._tile_sum(n_terms, parts[2] == _HESSIAN_KEY, n_slots)
+        return self._sums[key]
+
+    def _crew(self, n_workers: int) -> Workers:
+        """Return the workers whose rows are here, each with an objective of its own."""
+        if n_workers not in self._workers:
+
+            def objective_of(rows: Rows, worker: int) -> Objective:
+                return Objective(
+                    SerialWorld(),
+                    rows,
+                    self._loss,
+                    self._penalty,
+                    self._scaling,
+                    reduction="fast",
+                    seed=seed_of(self._seed, worker),
+                    free=None if self._fixed is None else ~self._fixed,
+                    is_ill_conditioned=self._is_ill_conditioned,
+                    kink_width=self._kink_width,
+                )
+
+            crew = Workers(self._rows, n_workers, self.n_params, objective_of)
+            self._workers[n_workers] = crew
+        return self._workers[n_workers]
 
     def _chunks(self, question: Question) -> _Chunks:
         """Return the local rows of each term of a sum: tiles, their beginnings, or of a batch."""
@@ -282,6 +310,9 @@ class Objective:
         """Return what puts the sums over local rows [start, stop) into an array."""
         kernel = self._kernel
         w, b = self._scaling.to_kernel(question.u)
+        if question.control is not None:
+            there = self._scaling.to_kernel(question.control)
+            return lambda start, stop, sums: kernel.changes(start, stop, (w, b), there, sums)
         if question.along is None:
             return lambda start, stop, sums: kernel.rows(start, stop, w, b, sums)
         kernel.stand_at(w, b)
@@ -306,7 +337,7 @@ class Objective:
         compute = self._computing(question)
         width = self._kernel.width + (self._kernel.hessian_width if question.hessian else 0)
         terms = np.empty(width)
-        extra, digest = self._fill_extra(question.u, votes)
+        extra, digest = self._fill_extra(question, votes)
         place = 1 + self._n_votes + self._world.rank
         computed = began
 
@@ -327,11 +358,17 @@ class Objective:
 
         return tile_sum.sum_stream(tiles, pilot, extra), extra, digest, computed
 
-    def _fill_extra(self, u: Floats, votes: Floats | None) -> tuple[Floats, int]:
-        """Return what rides in the message, all but the seconds, and the digest of u."""
-        digest = zlib.crc32(u.data)
+    def _fill_extra(self, question: Question, votes: Floats | None) -> tuple[Floats, int]:
+        """Return what rides in the message, all but the seconds, and the digest of u.
+
+        What the workers of this rank have done follows the usual numbers.
+        """
+        digest = zlib.crc32(question.u.data)
         extra = self._extra
-        extra[:] = 0.0
+        if question.work:
+            done = self._crew(question.work.n_workers).do(question.work)
+            extra = np.append(extra, done)
+        extra[: self._extra.size] = 0.0
         extra[0] = digest
         if votes is not None:
             extra[1 : 1 + self._n_votes] = votes
@@ -376,6 +413,29 @@ class Objective:
         if self._fixed is not None:
             product[self._fixed] = 0.0
         return Answer(np.nan, np.empty(0), np.nan, product=product)
+
+    def _with_control(self, question: Question, answer: Answer) -> Answer:
+        """Take the penalty's gradient at the other point off, where there is one."""
+        if question.control is None:
+            return answer
+        other = np.zeros_like(answer.gradient)
+        k = -self._scaling.n_outputs
+        self._penalty.add_gradient(question.control[:k], other[:k])
+        if self._fixed is not None:
+            other[self._fixed] = 0.0
+        return dataclasses.replace(answer, gradient=answer.gradient - other)
+
+
+def _key(question: Question) -> str:
+    """Return the name of the sums that answer such a question."""
+    size = question.batch.size if question.batch else 0
+    if question.work:
+        return f"{size}{_WORK_KEY}{question.work.n_workers}"
+    if question.control is not None:
+        return f"{size}{_CHANGE_KEY}"
+    if question.along is not None:
+        return f"{size}{_PRODUCT_KEY}"
+    return f"{size}{_HESSIAN_KEY}" if question.hessian else str(size)
 
 
 @dataclass(frozen=True)

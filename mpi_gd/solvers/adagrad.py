@@ -31,4 +31,5 @@ class AdaGrad(Adaptive):
         """Return the step over the root of the sum of squares; 0 where that is 0."""
         state.moments = state.moments + np.square(gradient)
         root = np.sqrt(state.moments[0])
-        return np.divide(-step * gradient, root, out=np.zeros_like(root), where=root > 0)
+        np.divide(-step * gradient, root, out=root, where=root > 0)
+        return np.asarray(root)

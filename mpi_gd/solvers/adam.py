@@ -45,4 +45,4 @@ class Adam(Adaptive):
         count = state.number + 1
         mean = mean / (1.0 - self.beta1**count)
         root = np.sqrt(square / (1.0 - self.beta2**count))
-        return np.divide(-step * mean, root, out=np.zeros_like(root), where=root > 0)
+        return np.asarray(np.divide(-step * mean, root, out=np.zeros_like(root), where=root > 0))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from mpi_gd.solvers.probe import ProbedState, ask_probe, start_probe, tell_probe
 from mpi_gd.solvers.solver import Answer, Floats, Problem, Question
 from mpi_gd.solvers.stochastic import Stochastic, StochasticState
@@ -72,7 +74,7 @@ class Sgd(Stochastic):
     def _move(self, state: _State, gradient: Floats, step: float) -> Floats:
         """Return the velocity."""
         state.moments = self.momentum * state.moments - step * gradient
-        return state.moments[0]
+        return np.asarray(state.moments[0])
 
     def _remedy(self, step: float) -> str:
         """Say what to do about a divergence."""

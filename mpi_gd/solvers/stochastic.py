@@ -21,7 +21,7 @@ Schedule = Literal["constant", "inverse", "sqrt", "cosine"]
 _FORGETTING = 3.0
 
 
-def scheduled(schedule: Schedule, epochs: float, n_epochs: int) -> float:
+def scheduled(schedule: Schedule, epochs: float, n_epochs: float) -> float:
     """Return the share of the first step that is left after so many of `n_epochs` epochs."""
     if schedule == "inverse":
         return 1.0 / (1.0 + epochs)
