@@ -152,8 +152,8 @@ class Objective:
             reduced = time.perf_counter_ns()
             self._require_step(extra[0], digest)
             gradient_sums = sums[: self._kernel.width]
-            if not question.hessian:
-                # All terms grow with the loss's derivatives.
+            if not question.hessian and question.control is None:
+                # All terms grow with the loss's derivatives; a change comes and goes in size.
                 tile_sum.follow(float(gradient_sums[RESIDUAL]) * chunks.factor)
             if question.along is None:
                 answer = self._assemble(question.u, gradient_sums, sums[self._kernel.width :])

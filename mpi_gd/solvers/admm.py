@@ -28,9 +28,9 @@ __all__ = ["Admm"]
 # rho grows or falls by this factor where one residual is so many times the other (equation 3.13).
 _FACTOR, _UNBALANCED = 2.0, 10.0
 # rho as a share of the mean curvature, at first.
-_FIRST_SHARE = 0.1
+_FIRST_SHARE = 0.4
 # A worker ends where its gradient has fallen to this share, or after so many iterations.
-_LOCAL_SHARE, _LOCAL_ITER = 1e-3, 50
+_LOCAL_SHARE, _LOCAL_ITER = 0.02, 50
 _LOCAL_TOL = 1e-14
 # Residuals of this size beside the points are rounding errors.
 _ROUNDING = 1e-14

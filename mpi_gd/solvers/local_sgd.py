@@ -56,7 +56,7 @@ class LocalSgd(Solver):
     """How the step falls with e, the epochs done: step, step / (1 + e), step / sqrt(1 + e), or
     half a cosine wave that reaches 0 at the end."""
 
-    momentum: float = 0.9
+    momentum: float = 0.0
     """Share of a worker's last move that is kept, in [0, 1); none at the beginning of a round."""
 
     memory = _State

@@ -122,9 +122,7 @@ class Svrg(Solver):
             return self._look(state, answer)
         if not answer.is_finite:
             return self._go_back(state, answer)
-        moved = state.u - state.step_size * (answer.gradient + state.gradient)
-        rest = state.problem.rest
-        state.u = moved if rest is None else rest.prox(moved, state.step_size)
+        state.u = self._moved(state, answer.gradient + state.gradient)
         state.number += 1
         state.n_left -= 1
         return None
@@ -143,29 +141,35 @@ class Svrg(Solver):
         state.n_backoffs = 0
         self._begin(state)
         used = state.step_size if state.iteration else 0.0
-        step = whole_step(state.problem, state.u, answer, used)
+        step = whole_step(state.problem, state.snapshot, answer, used)
         has_gained = step.norm < _GAIN * state.least_norm
         state.n_idle = 0 if has_gained or has_fallen else state.n_idle + 1
         state.least_norm = min(state.least_norm, step.norm)
         return replace(step, end=_IDLE) if state.n_idle >= _MOST_IDLE else step
 
     def _begin(self, state: _State) -> None:
-        """Begin the batches after a snapshot."""
+        """Begin the batches after a snapshot, where no batch need be asked for the first step."""
         n_batches = state.problem.n_batches(self.batch_size)
         state.n_left = max(1, round(self.inner_epochs * n_batches))
+        state.u = state.snapshot
+        state.u = self._moved(state, state.gradient)
+
+    def _moved(self, state: _State, gradient: Floats) -> Floats:
+        """Return where a step along a gradient of the smooth part leads."""
+        moved = state.u - state.step_size * gradient
+        rest = state.problem.rest
+        return moved if rest is None else rest.prox(moved, state.step_size)
 
     def _go_back(self, state: _State, answer: Answer) -> Step | None:
         """Halve the step and begin at the snapshot again; end where that does not help."""
         state.n_backoffs += 1
-        if self.step or state.iteration < 0:
+        is_last = state.n_backoffs > _MOST_BACKOFFS
+        if self.step or state.iteration < 0 or (is_last and not answer.is_finite):
             remedy = f"the step {state.step_size:g} is too large: set solver.step lower"
             raise diverged(state, answer, remedy)
-        if state.n_backoffs > _MOST_BACKOFFS:
-            if not answer.is_finite:
-                raise diverged(state, answer, "no step is small enough; rescale the columns")
+        if is_last:
             last = Answer(state.value, state.gradient, state.residual)
             return whole_step(state.problem, state.snapshot, last, 0.0, _IDLE)
         state.step_size *= _SHRINK
-        state.u = state.snapshot
         self._begin(state)
         return None
