@@ -17,6 +17,8 @@ __all__ = ["Descend", "Minimize", "lacks_room", "require_workers"]
 _MOST_WORKERS = 1 << 16
 # The points of all workers travel in one message, and lie on every rank: 512 MB of them.
 _MOST_NUMBERS = 1 << 26
+# A gradient that has fallen so far: of rows of one class it never gets small beside dloss/dz.
+_ALL_DIGITS = 1e-10
 
 
 def require_workers(workers: int) -> None:
@@ -51,7 +53,7 @@ class Minimize:
     anchors: Floats | None = None
     """(n_workers, n_params)."""
     rho: float = 0.0
-    share: float = 0.0
+    share: float = _ALL_DIGITS
     """Where to end as well: the gradient as a share of that at the beginning."""
 
     def do(self, worker: int, problem: Problem, ask: Callable[[Question], Answer]) -> Floats:
