@@ -32,6 +32,8 @@ __all__ = ["Objective", "Reply"]
 # Hessian is asked for too, its product alone, the change from another point, or what so many
 # workers do. A tile's sums are as large in a sample.
 _HESSIAN_KEY, _PRODUCT_KEY, _CHANGE_KEY, _WORK_KEY = "h", "v", "d", "w"
+# A change is small where the points are near each other, as at first, and grows from there.
+_CHANGE_SPARE_BITS = 24
 _KEY = re.compile(r"(\d+)([a-z]?)(\d*)")
 _WIDE = 1 << 14
 
@@ -182,7 +184,7 @@ class Objective:
         """
         usual = self._kernel.curvature
         self._kernel.curvature, self._kernel.loss = curvature, self._loss
-        tile_sum = self._tile_sum(self._rows.grid.n_tiles, hessian=True)
+        tile_sum = self._tile_sum(self._rows.grid.n_tiles, _HESSIAN_KEY)
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 question = Question(u, hessian=True)
@@ -228,10 +230,15 @@ class Objective:
         has_intercept = self._fixed is None or not self._fixed[-1]
         return eliminate(second_moments(self._world, rows, y), has_intercept, ridge)
 
-    def _tile_sum(self, n_terms: int, hessian: bool = False, n_slots: int = 0) -> TileSum:
+    def _tile_sum(self, n_terms: int, kind: str = "", n_slots: int = 0) -> TileSum:
         """Plan a message for sums of `n_terms` rows of partial sums, and for the workers' slots."""
-        width = self._kernel.width + (self._kernel.hessian_width if hessian else 0)
-        return TileSum(self._world, n_terms, width, self._reduction, self._extra.size + n_slots)
+        width = self._kernel.width + (self._kernel.hessian_width if kind == _HESSIAN_KEY else 0)
+        extra = self._extra.size + n_slots
+        if kind == _CHANGE_KEY:
+            return TileSum(
+                self._world, n_terms, width, self._reduction, extra, spare_bits=_CHANGE_SPARE_BITS
+            )
+        return TileSum(self._world, n_terms, width, self._reduction, extra)
 
     def _plan(self, key: str) -> TileSum:
         """Make what such questions need, if it is not there; return their message."""
@@ -248,7 +255,7 @@ class Objective:
             self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
             n_terms = plan.n_lanes
         n_slots = self._crew(n_workers).n_slots if n_workers else 0
-        self._sums[key] = self._tile_sum(n_terms, parts[2] == _HESSIAN_KEY, n_slots)
+        self._sums[key] = self._tile_sum(n_terms, parts[2], n_slots)
         return self._sums[key]
 
     def _crew(self, n_workers: int) -> Workers:
