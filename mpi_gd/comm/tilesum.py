@@ -59,10 +59,16 @@ class TileSum:
     """
 
     def __init__(
-        self, world: World, n_tiles: int, width: int, mode: Reduction = "exact", extra: int = 0
+        self,
+        world: World,
+        n_tiles: int,
+        width: int,
+        mode: Reduction = "exact",
+        extra: int = 0,
+        spare_bits: int = _SPARE_BITS,
     ) -> None:
-        """Plan the message; nothing is sent."""
-        self._world, self._mode = world, mode
+        """Plan the message; nothing is sent. Terms may grow by `spare_bits` over the first ones."""
+        self._world, self._mode, self._spare_bits = world, mode, spare_bits
         self._bits = min(50, 52 - max(1, n_tiles - 1).bit_length())
         self._width = width
         limbs = 2 * width + 1 if mode == "exact" else width
@@ -208,7 +214,7 @@ class TileSum:
         """
         exponents = self.exponents[:-1]
         needed = np.frexp(largest)[1].astype(np.int64)
-        wanted = np.where(needed > exponents, needed + _SPARE_BITS, exponents)
+        wanted = np.where(needed > exponents, needed + self._spare_bits, exponents)
         exponents = np.where(largest > 0, wanted, exponents)
         self._world.allreduce_max(exponents)
         # A column of zeros says nothing of its size: guess that of the largest column.

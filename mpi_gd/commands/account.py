@@ -46,6 +46,11 @@ class Account:
         self.say(f"mpi_gd {__version__} on {ranks}: {setup.summary}")
         for remark in setup.remarks:
             self.say(remark)
+        n_busy = min(setup.data.grid.n_workers, setup.data.grid.n_tiles)
+        if 0 < n_busy < world.size:
+            self.say(
+                f"{world.size - n_busy} of the ranks have no rows: there are {n_busy} workers."
+            )
 
     def say(self, text: str) -> None:
         """Print a line."""

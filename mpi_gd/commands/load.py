@@ -58,18 +58,22 @@ def load(
     *,
     purpose: Purpose = "train",
     kept: Loaded | None = None,
+    n_workers: int = 0,
 ) -> Loaded:
     """Open the file, divide its rows, and read this rank's; collective.
 
     `kept`, which all ranks have or none, is what they had read before some ranks died: then only
-    the rows that nobody here has in memory are read.
+    the rows that nobody here has in memory are read. Each of `n_workers` workers' rows go to one
+    rank.
     Raises on all ranks what one of them finds: FileError, DataError, JobError.
     """
     if kept:
         source, fingerprint = kept.source, kept.fingerprint
     else:
         source, fingerprint = _open(world, spec, base, purpose)
-    grid = RowGrid(source.n_samples, source.n_features, source.dtype.itemsize, source.n_stored)
+    grid = RowGrid(
+        source.n_samples, source.n_features, source.dtype.itemsize, source.n_stored, n_workers
+    )
     first, last = grid.tiles_of(world.rank, world.size)
     start, stop = grid.rows_of(world.rank, world.size)
     with world.phase(f"reading {spec.path}"):

@@ -37,10 +37,8 @@ def ending(world: World, kept: Kept) -> Callable[[str], None]:
 
 def _tell(lost: str, world: World, kept: Kept) -> None:
     """Say it, and leave it in the marker."""
-    message = (
-        f"{lost} while the others wait; ending the run. Go on with --resume, on the hosts that are "
-        "left"
-    )
+    remedy = "Go on with --resume" if kept.folder else "Start it again"
+    message = f"{lost} while the others wait; ending the run. {remedy}, on the hosts that are left"
     with contextlib.suppress(OSError):
         # At once: the main thread, which waits in MPI, may hold the lock of a buffer.
         os.write(2, f"mpi_gd: error: {message}\n".encode("utf-8", "backslashreplace"))

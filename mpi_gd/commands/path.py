@@ -15,6 +15,8 @@ from mpi_gd import __version__, pulse
 from mpi_gd.archive import pack
 from mpi_gd.comm import World
 from mpi_gd.commands.jobs import read_shared_job, resolved
+from mpi_gd.commands.kept import Kept
+from mpi_gd.commands.lost import ending
 from mpi_gd.commands.setup import Setup, set_up
 from mpi_gd.config import Job
 from mpi_gd.errors import JobError
@@ -53,7 +55,7 @@ class _Fits:
 def run(world: World, options: PathOptions) -> int:
     """Write coefficients and measures of every fit; collective. Return the exit code."""
     began = time.monotonic()
-    pulse.start(world)
+    pulse.start(world, ending(world, Kept()))
     path = Path(options.job)
     job = read_shared_job(world, path, options.overrides)
     if not isinstance(job.penalty, L1 | L2 | ElasticNet):

@@ -128,7 +128,7 @@ def set_up(
     number now, and not where the training meets it.
     Raises on all ranks: DataError, FileError, JobError.
     """
-    data = load(world, job.data, base, kept=kept)
+    data = load(world, job.data, base, kept=kept, n_workers=job.solver.divides)
     fraction, stop = job.data.test_fraction, data.start + len(data.y)
     held = held_out(data.start, stop, fraction, job.seed) if fraction else None
     part = find_part(world, data, held)

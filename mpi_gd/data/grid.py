@@ -41,6 +41,8 @@ class RowGrid:
     """Bytes of one number as it is stored."""
     n_stored: int = 0
     """Numbers that a sparse data set stores; 0 if it stores all."""
+    n_workers: int = 0
+    """Workers whose tiles must be on one rank, each a run of tiles; 0: every tile for itself."""
 
     @cached_property
     def block_rows(self) -> int:
@@ -82,8 +84,19 @@ class RowGrid:
         return max(_FEWEST_TILE_ROWS, rows)
 
     def tiles_of(self, rank: int, size: int) -> tuple[int, int]:
-        """Return the first tile of `rank`, and that of the next rank; sizes differ by one."""
+        """Return the first tile of `rank`, and that of the next rank; sizes differ by one.
+
+        Where there are workers a rank has whole ones, and some ranks none if there are too few.
+        """
+        if self.n_workers:
+            first, last = (self.n_workers * each // size for each in (rank, rank + 1))
+            return self.worker_tiles(first)[0], self.worker_tiles(last)[0]
         return self.n_tiles * rank // size, self.n_tiles * (rank + 1) // size
+
+    def worker_tiles(self, worker: int, n_workers: int = 0) -> tuple[int, int]:
+        """Return the first tile of a worker, and that of the next one; sizes differ by one."""
+        n_workers = n_workers or self.n_workers
+        return self.n_tiles * worker // n_workers, self.n_tiles * (worker + 1) // n_workers
 
     def tile_bounds(self, tile: int) -> tuple[int, int]:
         """Return the rows [start, stop) of a tile."""

@@ -45,6 +45,7 @@ class Csr(Matrix):
         self.rows = whole
         self.shape = (len(indptr) - 1, n_features)
         self.dtype = np.dtype(np.float64)
+        self.n_stored = int(whole.nnz)
         self.nbytes = int(whole.data.nbytes + whole.indices.nbytes + whole.indptr.nbytes)
 
     def reader(self, block_rows: int, shift: Floats | None = None) -> Reader:
@@ -52,6 +53,13 @@ class Csr(Matrix):
         if shift is not None:
             raise ValueError("sparse rows cannot be shifted")
         return _CsrReader(self.rows)
+
+    def part(self, first: int, last: int) -> Matrix:
+        """Return the rows [first, last), which share their numbers with these."""
+        indptr = self.rows.indptr[first : last + 1]
+        own = slice(int(indptr[0]), int(indptr[-1]))
+        data, indices = self.rows.data[own], self.rows.indices[own]
+        return Csr(data, indices, indptr - indptr[0], self.shape[1])
 
     def find_not_finite(self, first: int, last: int) -> tuple[int, int, float] | None:
         """Return row, column and value of the first number in the rows that is not finite."""

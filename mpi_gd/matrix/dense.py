@@ -20,6 +20,7 @@ class Dense(Matrix):
     """An array (n_rows, n_features) of float64 or float32, C-contiguous."""
 
     can_shift = True
+    n_stored = 0
 
     def __init__(self, x: NDArray[Any]) -> None:
         """Take the array as it is."""
@@ -31,6 +32,10 @@ class Dense(Matrix):
     def reader(self, block_rows: int, shift: Floats | None = None) -> Reader:
         """Plan to read blocks; those that need no conversion are not copied."""
         return _DenseReader(self.x, block_rows, shift)
+
+    def part(self, first: int, last: int) -> Matrix:
+        """Return a view of the rows [first, last)."""
+        return Dense(self.x[first:last])
 
     def find_not_finite(self, first: int, last: int) -> tuple[int, int, float] | None:
         """Return row, column and value of the first number in the rows that is not finite."""

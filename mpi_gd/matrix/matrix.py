@@ -57,6 +57,8 @@ class Matrix(ABC):
     dtype: np.dtype[Any]
     """Type the numbers are stored in: float64 or float32."""
     nbytes: int
+    n_stored: int
+    """Numbers that are stored, where zeros are not; 0 where all are."""
     is_kept: bool
     """Whether the rows are in memory of their own, and are worth keeping when others are lost."""
 
@@ -70,6 +72,10 @@ class Matrix(ABC):
 
         Raises ValueError where rows cannot be shifted: `can_shift` is False.
         """
+
+    @abstractmethod
+    def part(self, first: int, last: int) -> Matrix:
+        """Return the local rows [first, last) as a matrix of their own, without a copy."""
 
     @property
     @abstractmethod

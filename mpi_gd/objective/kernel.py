@@ -22,6 +22,8 @@ __all__ = ["COUNT", "LOSS", "N_SUMS", "RESIDUAL", "WEIGHT", "Curvature", "Kernel
 # weight. With K outputs the numbers off the diagonal must not be positive.
 Curvature = Callable[[Floats, Floats, NDArray[Any] | None], Floats]
 
+_Point = tuple[Floats, float | Floats]
+
 # What follows the gradient (d, K) and the intercepts' derivatives (K,) in a row of partial sums:
 # the loss, the squares of its derivatives, the weights, the number of rows that have one.
 LOSS, RESIDUAL, WEIGHT, COUNT = -4, -3, -2, -1
@@ -44,13 +46,14 @@ class Kernel:
         shape = () if n_outputs == 1 else (n_outputs,)
         self._reader = rows.x.reader(n_rows, shift)
         self._z = np.empty((n_rows, *shape))
+        self._other: Floats | None = None
         self._shape = (d, *shape)
         self.width = (d + 1) * n_outputs + N_SUMS
         n_pairs = n_outputs * (n_outputs + 1) // 2
         self.hessian_width = n_pairs * (d * (d + 1) // 2 + d + 1)
         self.factors_width = d * (d + 1) // 2 + d + 1 + n_outputs * n_outputs
         self._seen: dict[int, Floats] = {}
-        self._point: tuple[Floats, float | Floats] = np.empty(0), 0.0
+        self._point: _Point = np.empty(0), 0.0
 
     def rows(self, start: int, stop: int, w: Floats, b: float | Floats, sums: Floats) -> None:
         """Put the sums over local rows [start, stop) into `sums`, block by block.
@@ -92,6 +95,32 @@ class Kernel:
         if width == self.hessian_width:
             return _Hessian(self._shape, self._n_outputs)
         return _Factors(self._shape, self._n_outputs)
+
+    def changes(self, start: int, stop: int, here: _Point, there: _Point, sums: Floats) -> None:
+        """Put the sums over local rows [start, stop) into `sums`: what changes between two points.
+
+        The loss is that of `here`; the derivatives are those of `here` less those of `there`.
+        """
+        sums[:] = 0.0
+        end = self._shape[0] * self._n_outputs
+        gradient = sums[:end].reshape(self._shape)
+        if self._other is None:
+            self._other = np.empty_like(self._z)
+        for first, last in self._rows.blocks(start, stop):
+            block = self._reader.block(first, last)
+            z, other = self._z[: last - first], self._other[: last - first]
+            self._predict(block, *here, z, first, last)
+            self._predict(block, *there, other, first, last)
+            target = self._rows.target[first:last]
+            weight = None if self._rows.weight is None else self._rows.weight[first:last]
+            sums[LOSS] += self.loss.sum_and_derivative(z, target, weight)
+            self.loss.sum_and_derivative(other, target, weight)
+            z -= other
+            block.add_transposed_times(z, gradient)
+            sums[end : end + self._n_outputs] += np.add.reduce(z, axis=0)
+            flat = z.reshape(-1)
+            sums[RESIDUAL] += np.dot(flat, flat)
+            _count(sums, weight, last - first)
 
     def stand_at(self, w: Floats, b: float | Floats) -> None:
         """Say where `products` are asked for: predictors are kept for more than one of them."""

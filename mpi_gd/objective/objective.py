@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd import pulse
-from mpi_gd.comm import Reduction, TileSum, World
+from mpi_gd.comm import Reduction, SerialWorld, TileSum, World
 from mpi_gd.errors import OutOfStep
 from mpi_gd.losses import Loss, Squared
 from mpi_gd.objective.elimination import Elimination, eliminate
@@ -22,15 +23,19 @@ from mpi_gd.objective.moments import second_moments
 from mpi_gd.objective.rows import Floats, Rows
 from mpi_gd.objective.sample import BatchPlan, BatchRows, sampled_rows
 from mpi_gd.objective.scaling import Scaling
+from mpi_gd.objective.workers import Workers, seed_of
 from mpi_gd.penalties import Bound
-from mpi_gd.solvers import Answer, Batch, Problem, Question, Sample
+from mpi_gd.solvers import Answer, Problem, Question, Sample
 
 __all__ = ["Objective", "Reply"]
 
 # The questions' sums are told apart by the batch's size, 0 for tiles, and this much more where the
-# Hessian, or its factors, are asked for too, or its product alone. A tile's sums are as large in a
-# sample.
-_HESSIAN_KEY, _FACTORS_KEY, _PRODUCT_KEY = "h", "k", "v"
+# Hessian, or its factors, are asked for too, its product alone, the change from another point, or
+# what so many workers do. A tile's sums are as large in a sample.
+_HESSIAN_KEY, _FACTORS_KEY, _PRODUCT_KEY, _CHANGE_KEY, _WORK_KEY = "h", "k", "v", "d", "w"
+# A change is small where the points are near each other, as at first, and grows from there.
+_CHANGE_SPARE_BITS = 24
+_KEY = re.compile(r"(\d+)([a-z]?)(\d*)")
 _WIDE = 1 << 14
 
 
@@ -88,15 +93,14 @@ class Objective:
         self._kernel = Kernel(rows, loss, scaling.n_outputs, shift)
         # What rides in the message: a digest of u, votes, each rank's compute seconds.
         self._extra = np.zeros(1 + n_votes + world.size)
-        self._sums: dict[str, TileSum] = {
-            "0": self._tile_sum(rows.grid.n_tiles, self._kernel.width)
-        }
+        self._sums: dict[str, TileSum] = {"0": self._tile_sum(rows.grid.n_tiles)}
         # Sums so long that those of all tiles at once would leave the cache, or fill the memory.
         self._is_wide = self._kernel.width >= _WIDE
         n_rows = 0 if self._is_wide else rows.n_tiles
         self._partials = np.empty((n_rows, self._kernel.width))
         self._n_answers = 0
         self._batches: dict[int, BatchRows] = {}
+        self._workers: dict[int, Workers] = {}
         self._samples: dict[Sample, _Chunks] = {}
         self._all = _Chunks(list(rows.tiles()), rows.first_tile == 0 and rows.n_tiles > 0, 1.0)
 
@@ -143,7 +147,7 @@ class Objective:
         self._kernel.loss = (
             self._loss.smoothed(question.smoothing) if question.smoothing else self._loss
         )
-        tile_sum = self._sums[self._plan(question)]
+        tile_sum = self._plan(_key(question))
         chunks = self._chunks(question)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             if question.hessian or self._is_wide:
@@ -152,7 +156,7 @@ class Objective:
                 )
             else:
                 partials = self._local_sums(question, chunks)
-                extra, digest = self._fill_extra(question.u, votes)
+                extra, digest = self._fill_extra(question, votes)
                 computed = time.perf_counter_ns()
                 extra[1 + self._n_votes + self._world.rank] = computed - began
                 pulse.waiting()
@@ -164,20 +168,26 @@ class Objective:
             if self._on_not_finite and not np.isfinite(gradient_sums).all():
                 look, self._on_not_finite = self._on_not_finite, None
                 look()
-            if not question.hessian:
-                # All terms grow with the loss's derivatives.
+            if not question.hessian and question.control is None:
+                # All terms grow with the loss's derivatives; a change comes and goes in size.
                 tile_sum.follow(float(gradient_sums[RESIDUAL]) * chunks.factor)
             if question.along is None:
                 answer = self._assemble(question, gradient_sums, sums[self._kernel.width :])
             else:
                 answer = self._assemble_product(question.along, gradient_sums)
+            answer = self._with_control(question, answer)
         if question.optimum:
             answer = dataclasses.replace(answer, optimum=self._optimum())
+        usual, n_rows = self._extra.size, int(gradient_sums[COUNT])
+        if question.work:
+            local = self._crew(question.work.n_workers).read(extra[usual:])
+            answer = dataclasses.replace(answer, local=local)
+            n_rows += local.n_rows
         return Reply(
             answer=answer,
             votes=extra[1 : 1 + self._n_votes].copy(),
-            compute=extra[1 + self._n_votes :] * 1e-9,
-            n_rows=int(gradient_sums[COUNT]),
+            compute=extra[1 + self._n_votes : usual] * 1e-9,
+            n_rows=n_rows,
             reduce_seconds=(reduced - computed) * 1e-9,
         )
 
@@ -194,7 +204,7 @@ class Objective:
             gradient[self._fixed] = errors[self._fixed] = 0.0
             hessian[self._fixed] = 0.0
             hessian[:, self._fixed] = 0.0
-        extra, digest = self._fill_extra(u, votes)
+        extra, digest = self._fill_extra(Question(u), votes)
         computed = time.perf_counter_ns()
         extra[1 + self._n_votes + self._world.rank] = computed - began
         pulse.waiting()
@@ -226,7 +236,7 @@ class Objective:
         usual = self._kernel.curvature
         self._kernel.curvature, self._kernel.loss = curvature, self._loss
         question = Question(u, hessian=True, sample=sample)
-        tile_sum = self._tile_sum(self._rows.grid.n_tiles, self._width(question))
+        tile_sum = self._tile_sum(self._rows.grid.n_tiles, _HESSIAN_KEY)
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 sums, *_ = self._streamed(question, self._chunks(question), None, tile_sum, 0)
@@ -255,16 +265,7 @@ class Objective:
     def set_exponents(self, exponents: dict[str, NDArray[np.int64]]) -> None:
         """Take the exponents from a checkpoint."""
         for key, values in exponents.items():
-            size = int(key.rstrip(_HESSIAN_KEY + _FACTORS_KEY + _PRODUCT_KEY))
-            nowhere = np.empty(0)
-            question = Question(
-                nowhere,
-                Batch(size, 0) if size else None,
-                hessian=key.endswith((_HESSIAN_KEY, _FACTORS_KEY)),
-                kronecker=key.endswith(_FACTORS_KEY),
-                along=nowhere if key.endswith(_PRODUCT_KEY) else None,
-            )
-            self._sums[self._plan(question)].set_exponents(values)
+            self._plan(key).set_exponents(values)
 
     def _optimum(self) -> Floats:
         """Return the minimum of least squares, to the digits that the data have; collective."""
@@ -280,33 +281,61 @@ class Objective:
         has_intercept = self._fixed is None or not self._fixed[-1]
         return eliminate(second_moments(self._world, rows, y), has_intercept, ridge)
 
-    def _width(self, question: Question) -> int:
-        """Return how many sums answer a question."""
+    def _width(self, kind: str) -> int:
+        """Return how many sums answer a question of a kind."""
         kernel = self._kernel
-        if not question.hessian:
-            return kernel.width
-        return kernel.width + (kernel.factors_width if question.kronecker else kernel.hessian_width)
+        more = {_HESSIAN_KEY: kernel.hessian_width, _FACTORS_KEY: kernel.factors_width}
+        return kernel.width + more.get(kind, 0)
 
-    def _tile_sum(self, n_terms: int, width: int) -> TileSum:
-        """Plan a message for sums of `n_terms` rows of `width` partial sums."""
-        return TileSum(self._world, n_terms, width, self._reduction, self._extra.size)
+    def _tile_sum(self, n_terms: int, kind: str = "", n_slots: int = 0) -> TileSum:
+        """Plan a message for sums of `n_terms` rows of partial sums, and for the workers' slots."""
+        width = self._width(kind)
+        extra = self._extra.size + n_slots
+        if kind == _CHANGE_KEY:
+            return TileSum(
+                self._world, n_terms, width, self._reduction, extra, spare_bits=_CHANGE_SPARE_BITS
+            )
+        return TileSum(self._world, n_terms, width, self._reduction, extra)
 
-    def _plan(self, question: Question) -> str:
-        """Make what such questions need, if it is not there; return its key."""
-        size = question.batch.size if question.batch else 0
-        kind = ""
-        if question.hessian:
-            kind = _FACTORS_KEY if question.kronecker else _HESSIAN_KEY
-        key = f"{size}{kind if question.along is None else _PRODUCT_KEY}"
-        if key not in self._sums:
-            n_terms = self._rows.grid.n_tiles
-            if size:
-                plan = BatchPlan(self._rows.grid, size)
-                rows = self._rows
-                self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
-                n_terms = plan.n_lanes
-            self._sums[key] = self._tile_sum(n_terms, self._width(question))
-        return key
+    def _plan(self, key: str) -> TileSum:
+        """Make what such questions need, if it is not there; return their message."""
+        if key in self._sums:
+            return self._sums[key]
+        parts = _KEY.fullmatch(key)
+        if parts is None:
+            raise ValueError(f"got the sum {key!r}, expected one of this objective's")
+        size, n_workers = int(parts[1]), int(parts[3] or 0)
+        n_terms = self._rows.grid.n_tiles
+        if size:
+            plan = BatchPlan(self._rows.grid, size)
+            rows = self._rows
+            self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
+            n_terms = plan.n_lanes
+        n_slots = self._crew(n_workers).n_slots if n_workers else 0
+        self._sums[key] = self._tile_sum(n_terms, parts[2], n_slots)
+        return self._sums[key]
+
+    def _crew(self, n_workers: int) -> Workers:
+        """Return the workers whose rows are here, each with an objective of its own."""
+        if n_workers not in self._workers:
+
+            def objective_of(rows: Rows, worker: int) -> Objective:
+                return Objective(
+                    SerialWorld(),
+                    rows,
+                    self._loss,
+                    self._penalty,
+                    self._scaling,
+                    reduction="fast",
+                    seed=seed_of(self._seed, worker),
+                    free=None if self._fixed is None else ~self._fixed,
+                    is_ill_conditioned=self._is_ill_conditioned,
+                    kink_width=self._kink_width,
+                )
+
+            crew = Workers(self._rows, n_workers, self.n_params, objective_of)
+            self._workers[n_workers] = crew
+        return self._workers[n_workers]
 
     def _chunks(self, question: Question) -> _Chunks:
         """Return the local rows of each term of a sum: tiles, their beginnings, or of a batch."""
@@ -342,6 +371,9 @@ class Objective:
         """Return what puts the sums over local rows [start, stop) into an array."""
         kernel = self._kernel
         w, b = self._scaling.to_kernel(question.u)
+        if question.control is not None:
+            there = self._scaling.to_kernel(question.control)
+            return lambda start, stop, sums: kernel.changes(start, stop, (w, b), there, sums)
         if question.along is None:
             return lambda start, stop, sums: kernel.rows(start, stop, w, b, sums)
         kernel.stand_at(w, b)
@@ -364,8 +396,8 @@ class Objective:
         Return the sums, what rode along, the digest of u, and when the computing was done.
         """
         compute = self._computing(question)
-        terms = np.empty(self._width(question))
-        extra, digest = self._fill_extra(question.u, votes)
+        terms = np.empty(self._width(_kind(question)))
+        extra, digest = self._fill_extra(question, votes)
         place = 1 + self._n_votes + self._world.rank
         computed = began
 
@@ -386,11 +418,17 @@ class Objective:
 
         return tile_sum.sum_stream(tiles, pilot, extra), extra, digest, computed
 
-    def _fill_extra(self, u: Floats, votes: Floats | None) -> tuple[Floats, int]:
-        """Return what rides in the message, all but the seconds, and the digest of u."""
-        digest = zlib.crc32(u.data)
+    def _fill_extra(self, question: Question, votes: Floats | None) -> tuple[Floats, int]:
+        """Return what rides in the message, all but the seconds, and the digest of u.
+
+        What the workers of this rank have done follows the usual numbers.
+        """
+        digest = zlib.crc32(question.u.data)
         extra = self._extra
-        extra[:] = 0.0
+        if question.work:
+            done = self._crew(question.work.n_workers).do(question.work)
+            extra = np.append(extra, done)
+        extra[: self._extra.size] = 0.0
         extra[0] = digest
         if votes is not None:
             extra[1 : 1 + self._n_votes] = votes
@@ -456,6 +494,36 @@ class Objective:
         if self._fixed is not None:
             product[self._fixed] = 0.0
         return Answer(np.nan, np.empty(0), np.nan, product=product)
+
+    def _with_control(self, question: Question, answer: Answer) -> Answer:
+        """Take the penalty's gradient at the other point off, where there is one."""
+        if question.control is None:
+            return answer
+        other = np.zeros_like(answer.gradient)
+        k = -self._scaling.n_outputs
+        self._penalty.add_gradient(question.control[:k], other[:k])
+        if self._fixed is not None:
+            other[self._fixed] = 0.0
+        return dataclasses.replace(answer, gradient=answer.gradient - other)
+
+
+def _kind(question: Question) -> str:
+    """Return what tells the sums of such a question from those of others about the same rows."""
+    if question.work:
+        return _WORK_KEY
+    if question.control is not None:
+        return _CHANGE_KEY
+    if question.along is not None:
+        return _PRODUCT_KEY
+    if question.hessian:
+        return _FACTORS_KEY if question.kronecker else _HESSIAN_KEY
+    return ""
+
+
+def _key(question: Question) -> str:
+    """Return the name of the sums that answer such a question."""
+    size = question.batch.size if question.batch else 0
+    return f"{size}{_kind(question)}{question.work.n_workers if question.work else ''}"
 
 
 def _squares(gram: Gram, scaling: Scaling, fixed: NDArray[np.bool_] | None) -> Squares:

@@ -63,9 +63,7 @@ def find_rank(
         gram_of = _reading(world, rows, y, scaling)
         # What is new of a column in some rows is new in all; the column itself is longer there.
         part = Sample(1, max(1, rows.grid.tile_rows // _SOME))
-        if rows.grid.n_tiles >= _SOME and (
-            _least_new(gram_of(part)[kept, kept]) > _COSTLY * _SOME
-        ):
+        if rows.grid.n_tiles >= _SOME and (_least_new(gram_of(part)[kept, kept]) > _COSTLY * _SOME):
             return Rank(np.ones(d, dtype=bool), {}, False)
         gram = gram_of(None)[kept, kept]
     else:

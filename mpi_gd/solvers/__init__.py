@@ -1,6 +1,10 @@
 """Solvers: state machines that ask for the objective at a point and are told the answer."""
 
+from mpi_gd.solvers.adagrad import AdaGrad
+from mpi_gd.solvers.adam import Adam
+from mpi_gd.solvers.admm import Admm
 from mpi_gd.solvers.auto import Auto
+from mpi_gd.solvers.averaging import Averaging
 from mpi_gd.solvers.barzilai_borwein import BarzilaiBorwein
 from mpi_gd.solvers.finite_smoothing import FiniteSmoothing
 from mpi_gd.solvers.fista import Fista
@@ -8,6 +12,7 @@ from mpi_gd.solvers.gd import GradientDescent
 from mpi_gd.solvers.gram import GramSolver
 from mpi_gd.solvers.lbfgs import Lbfgs
 from mpi_gd.solvers.least_squares import LeastSquares
+from mpi_gd.solvers.local_sgd import LocalSgd
 from mpi_gd.solvers.nesterov import Nesterov
 from mpi_gd.solvers.newton import Newton
 from mpi_gd.solvers.newton_cg import NewtonCg
@@ -19,6 +24,7 @@ from mpi_gd.solvers.solver import (
     IDLE,
     Answer,
     Batch,
+    Local,
     Problem,
     Question,
     Rest,
@@ -26,13 +32,20 @@ from mpi_gd.solvers.solver import (
     Solver,
     State,
     Step,
+    Work,
 )
+from mpi_gd.solvers.stochastic import Stochastic
+from mpi_gd.solvers.svrg import Svrg
 
 __all__ = [
     "IDLE",
     "SOLVERS",
+    "AdaGrad",
+    "Adam",
+    "Admm",
     "Answer",
     "Auto",
+    "Averaging",
     "BarzilaiBorwein",
     "Batch",
     "FiniteSmoothing",
@@ -41,6 +54,8 @@ __all__ = [
     "GramSolver",
     "Lbfgs",
     "LeastSquares",
+    "Local",
+    "LocalSgd",
     "Nesterov",
     "Newton",
     "NewtonCg",
@@ -54,6 +69,9 @@ __all__ = [
     "Solver",
     "State",
     "Step",
+    "Stochastic",
+    "Svrg",
+    "Work",
     "least_squares_step",
 ]
 
@@ -63,6 +81,12 @@ SOLVERS: dict[str, type[Solver]] = {
     "barzilai-borwein": BarzilaiBorwein,
     "nesterov": Nesterov,
     "sgd": Sgd,
+    "adagrad": AdaGrad,
+    "adam": Adam,
+    "svrg": Svrg,
+    "averaging": Averaging,
+    "local-sgd": LocalSgd,
+    "admm": Admm,
     "lbfgs": Lbfgs,
     "newton": Newton,
     "newton-cg": NewtonCg,

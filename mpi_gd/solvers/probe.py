@@ -14,7 +14,7 @@ import numpy as np
 
 from mpi_gd.solvers.solver import Answer, Floats, Problem, Question, State
 
-__all__ = ["ProbedState", "ask_probe", "back_off", "start_probe", "tell_probe"]
+__all__ = ["ProbedState", "SteppedState", "ask_probe", "back_off", "start_probe", "tell_probe"]
 
 # Length of the finite difference: in scaled coordinates rounding and curvature are both small.
 _LENGTH = 1e-3
@@ -27,19 +27,25 @@ _MOST_BACKOFFS = 40
 
 
 @dataclass
-class ProbedState(State):
-    """The state of a solver whose step is 1 / curvature unless the user gives one."""
+class SteppedState(State):
+    """The state of a solver whose step is one number."""
 
     step_size: float
     """0 until it is known."""
+    n_backoffs: int
+    """How often the step was shortened because of numbers that were not finite."""
+
+
+@dataclass
+class ProbedState(SteppedState):
+    """The state of a solver whose step is 1 / curvature unless the user gives one."""
+
     n_probes: int
     bound: float
     found: float
     direction: Floats
     origin: Floats
     """The gradient at 0."""
-    n_backoffs: int
-    """How often the step was shortened because of numbers that were not finite."""
 
 
 def start_probe(problem: Problem, u: Floats, step: float) -> dict[str, Any]:
@@ -60,7 +66,7 @@ def start_probe(problem: Problem, u: Floats, step: float) -> dict[str, Any]:
     }
 
 
-def back_off(state: ProbedState, given: float) -> bool:
+def back_off(state: SteppedState, given: float) -> bool:
     """Halve a step that has led out of the finite numbers; False where that cannot help.
 
     A step that the user has given is not ours to change, and at the start no step is to blame.

@@ -36,6 +36,7 @@ __all__ = [
     "Answer",
     "Batch",
     "Floats",
+    "Local",
     "Problem",
     "Question",
     "Rest",
@@ -43,6 +44,7 @@ __all__ = [
     "Solver",
     "State",
     "Step",
+    "Work",
     "diverged",
 ]
 
@@ -119,6 +121,42 @@ class Problem:
         return min(n_tiles * min(sample.rows or self.tile_rows, self.tile_rows), self.n_rows)
 
 
+class Work(Protocol):
+    """What each worker does with rows of its own: a description, the same on all ranks.
+
+    A worker is a run of tiles that is the same on any number of ranks; a rank does the work of
+    those whose rows it has. Nothing is sent meanwhile.
+    """
+
+    @property
+    def n_workers(self) -> int:
+        """Return into how many workers the rows are divided; some may have none."""
+
+    def do(self, worker: int, problem: Problem, ask: Callable[[Question], Answer]) -> Floats:
+        """Return the point (n_params,) to which a worker comes.
+
+        `problem` and `ask` are about the objective over the worker's rows alone: their mean loss,
+        and the penalty.
+        """
+
+
+@dataclass(frozen=True)
+class Local:
+    """What the workers have come to."""
+
+    points: Floats
+    """(n_workers, n_params); zeros of a worker without rows."""
+    weight: Floats
+    """(n_workers,): the sum of the weights of each worker's rows."""
+    n_rows: int
+    """The rows that all have read, each as often as it was."""
+
+    def mean(self, points: Floats | None = None) -> Floats:
+        """Return the mean of the workers' points, or of others (n_workers, n_params), by weight."""
+        share = self.weight / (float(np.add.reduce(self.weight)) or 1.0)
+        return np.asarray(share @ (self.points if points is None else points))
+
+
 @dataclass(frozen=True)
 class Batch:
     """A sample of about `size` rows: which ones is a function of the seed and `number` alone."""
@@ -155,6 +193,10 @@ class Question:
     """With `hessian` and K outputs: ask for the factors of a Kronecker product that is like it."""
     along: Floats | None = None
     """(n_params,): ask for the Hessian times this, instead of value and gradient."""
+    control: Floats | None = None
+    """(n_params,): ask for the gradient at u less that here; both with one read of the rows."""
+    work: Work | None = None
+    """What the workers are to do beside; their points come with the same message."""
     smoothing: float = 0.0
     """Width in z within which a loss's kinks are rounded off; 0: the loss itself, whose gradient is
     then one of the subgradients."""
@@ -184,6 +226,8 @@ class Answer:
     """What rounding may have done to a component of the gradient; 0 where next to nothing."""
     value_error: float = 0.0
     """The same of the value."""
+    local: Local | None = None
+    """What the workers have come to, where they had work."""
 
     @property
     def is_finite(self) -> bool:
@@ -247,6 +291,11 @@ class Solver(ABC):
     takes_kinks: ClassVar[bool] = False
     """Whether it minimizes a loss with kinks to full precision."""
     needs_hessian: ClassVar[bool] = False
+
+    @property
+    def divides(self) -> int:
+        """Return the number of workers whose rows must not be divided among ranks; 0: none."""
+        return 0
 
     def resolve(self, problem: Problem) -> Solver:
         """Return the solver that does the work: this one, unless it chooses among others."""

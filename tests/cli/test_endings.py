@@ -31,8 +31,10 @@ def test_a_run_that_must_converge_fails_otherwise_with_all_it_has(
     # The same again has nothing left to do, and is no better.
     assert program(2, "train", job, "--out", "strict", "--resume", *must).rc == 4
     # With time enough it goes on, and is content.
-    more = ("--set", "solver.kind=gd", "--set", "stop.require_convergence=true")
-    more += ("--set", "stop.tol=1e-3", "--set", "stop.max_iter=5000")
+    more = (
+        *("--set", "solver.kind=gd", "--set", "stop.require_convergence=true"),
+        *("--set", "stop.tol=1e-3", "--set", "stop.max_iter=5000"),
+    )
     done = program(3, "train", job, "--out", "strict", "--resume", *more)
     assert done.rc == 0, done.text
     assert "Going on from iteration 2" in done.out

@@ -30,9 +30,12 @@ from mpi_gd.solvers import (
     GradientDescent,
     Lbfgs,
     LeastSquares,
+    LocalSgd,
     Question,
     Sgd,
     Solver,
+    Stochastic,
+    Svrg,
 )
 from mpi_gd.trainer import N_VOTES, Ballot, Course, Ending, train
 from tests.fitting import fit
@@ -49,9 +52,14 @@ WAYS: dict[str, Solver] = {
 } | {
     "backtracking": GradientDescent(rule="backtracking"),
     "far": GradientDescent(rule="backtracking", step=1e12),
+    "local-sgd": LocalSgd(workers=5, rounds=4),
+    "svrg": Svrg(batch_size=100),
     "small batches": Sgd(batch_size=50, schedule="inverse", averaging=False),
     "monotone": BarzilaiBorwein(memory_length=1),
 }
+BY_BATCHES = (Stochastic, Svrg)
+# These ask for all rows with work for the workers, and without.
+TWOFOLD = ("averaging", "local-sgd")
 
 
 class CountingWorld(MpiWorld):
@@ -92,10 +100,10 @@ def table(n: int, loss: Loss) -> tuple[Any, Any, Any]:
     return x, (z > 0) * 1.0 if loss.is_classifier else z, rng.random(n) < 0.8
 
 
-def rows_of(world: World, n: int, loss: Loss) -> Rows:
+def rows_of(world: World, n: int, loss: Loss, n_workers: int = 0) -> Rows:
     """Return this rank's rows, in memory of their own."""
     x, y, mask = table(n, loss)
-    grid = RowGrid(n, D, 8)
+    grid = RowGrid(n, D, 8, n_workers=n_workers)
     own = slice(*grid.rows_of(world.rank, world.size))
     first, last = grid.tiles_of(world.rank, world.size)
     # The first row counts, so that one row is enough to train on.
@@ -106,9 +114,9 @@ def rows_of(world: World, n: int, loss: Loss) -> Rows:
     return Rows(grid, first, last, Dense(mine), loss.encode(y[own]), mask[own].copy())
 
 
-def objective_of(world: World, n: int, loss: Loss) -> Objective:
+def objective_of(world: World, n: int, loss: Loss, n_workers: int = 0) -> Objective:
     """Return the objective as the program makes it."""
-    rows = rows_of(world, n, loss)
+    rows = rows_of(world, n, loss, n_workers)
     scaling = find_scaling(
         world, rows, NAMES, "exact", standardize=False, precondition=True, locate=str
     )
@@ -125,7 +133,7 @@ def objective_of(world: World, n: int, loss: Loss) -> Objective:
 
 def history(world: World, n: int, kind: str, solver: Solver) -> list[bytes]:
     """Return the bits of every iterate and its objective."""
-    objective = objective_of(world, n, LOSSES[kind]())
+    objective = objective_of(world, n, LOSSES[kind](), solver.divides)
     problem = objective.problem
     bits: list[bytes] = []
     outcome = train(
@@ -134,7 +142,7 @@ def history(world: World, n: int, kind: str, solver: Solver) -> list[bytes]:
         Course(solver.start(problem, np.zeros(problem.n_params))),
         tol=1e-12,
         # Every epoch of many small batches is a hundred messages.
-        max_iter=2 if isinstance(solver, Sgd) else 25,
+        max_iter=2 if isinstance(solver, BY_BATCHES) else 25,
         ballot=Ballot(world.is_root, lambda: False),
         on_step=lambda record: bits.append(
             np.array([record.objective, record.gradient_norm, record.step]).tobytes()
@@ -207,23 +215,24 @@ def test_other_rows_on_another_rank_are_noticed() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_one_allreduce_a_question(way: str) -> None:
     world = CountingWorld(MPI.COMM_WORLD)
-    objective = objective_of(world, 5003, LOSSES["logistic"]())
+    solver = WAYS[way]
+    objective = objective_of(world, 5003, LOSSES["logistic"](), solver.divides)
     world.n_sums = world.n_maxima = world.n_others = 0
-    solver, problem = WAYS[way], objective.problem
+    problem = objective.problem
     questions: list[int] = []
     train(
         objective,
         solver,
         Course(solver.start(problem, np.zeros(problem.n_params))),
         tol=1e-10,
-        max_iter=2 if isinstance(solver, Sgd) else 30,
+        max_iter=2 if isinstance(solver, BY_BATCHES) else 30,
         ballot=Ballot(world.is_root, lambda: False),
         on_step=lambda record: questions.append(record.questions),
         on_save=lambda: None,
     )
     # A kind of question, all rows or batches, is calibrated once. A trial point so far away that
     # sums overflow what was agreed on costs two messages more.
-    plans = 2 if isinstance(solver, Sgd) else 1
+    plans = 2 if isinstance(solver, BY_BATCHES) or way in TWOFOLD else 1
     n_again = world.n_maxima - plans
     assert world.n_sums == questions[-1] + n_again
     assert n_again > 0 if way == "far" else n_again == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,20 +15,28 @@ from mpi_gd.errors import Diverged, JobError
 from mpi_gd.losses import Logistic
 from mpi_gd.solvers import (
     SOLVERS,
+    AdaGrad,
+    Adam,
+    Admm,
     Answer,
     Auto,
+    Averaging,
     BarzilaiBorwein,
     FiniteSmoothing,
     GradientDescent,
     GramSolver,
     Lbfgs,
     LeastSquares,
+    Local,
+    LocalSgd,
     Nesterov,
     Problem,
     Question,
     Sgd,
     Solver,
     Step,
+    Stochastic,
+    Svrg,
 )
 from mpi_gd.solvers.solver import Floats
 
@@ -50,6 +59,16 @@ WAYS: dict[str, Solver] = {
     "sgd plain": Sgd(momentum=0.0, averaging=False, schedule="constant", batch_size=32),
     "sgd inverse": Sgd(schedule="inverse", batch_size=7),
     "sgd sqrt": Sgd(schedule="sqrt", step=0.05),
+    "adam last": Adam(averaging=False, batch_size=64),
+    "adam step": Adam(step=0.5),
+    "adagrad step": AdaGrad(step=2.0, schedule="cosine"),
+    "svrg short": Svrg(batch_size=64, inner_epochs=0.5),
+    "svrg step": Svrg(step=0.3),
+    # Of fewer rows each, some of which a plane separates, the models lie too far out.
+    "averaging": Averaging(workers=4),
+    "local-sgd momentum": LocalSgd(momentum=0.5, local_epochs=0.5, rounds=60, workers=4),
+    "local-sgd step": LocalSgd(step=0.9, schedule="sqrt"),
+    "admm fixed": Admm(adapt=False, relaxation=1.0, workers=4),
 }
 SEARCHING = [
     name
@@ -57,9 +76,32 @@ SEARCHING = [
     if name.startswith(("barzilai", "fista", "gd backtracking", "lbfgs", "newton", "owl"))
     or name == "progressive"
 ]
-FIXED = ["gd step", "nesterov step", "sgd sqrt"]
-CHOSEN = [name for name in WAYS if name not in SEARCHING and name not in FIXED]
+FIXED = ["gd step", "nesterov step", "sgd sqrt", "adam step", "adagrad step", "svrg step"]
+FIXED += ["local-sgd step"]
+STEPLESS = [name for name in WAYS if name.startswith(("averaging", "admm"))]
+CHOSEN = [name for name in WAYS if name not in SEARCHING + FIXED + STEPLESS]
+# These end, after their epochs or their only round, near the minimum.
+INEXACT = (Stochastic, LocalSgd, Averaging)
 each_way = pytest.mark.parametrize("way", WAYS)
+
+
+def complete(
+    function: Function, problem: Problem, part: Callable[[int, int], Function]
+) -> Function:
+    """Return a function that gives workers k of n work on `part(k, n)`, and knows changes too."""
+
+    def answer(question: Question) -> Answer:
+        found = function(question)
+        if question.control is not None:
+            there = function(replace(question, u=question.control, control=None))
+            found = replace(found, gradient=found.gradient - there.gradient)
+        if question.work:
+            n = question.work.n_workers
+            points = [question.work.do(k, problem, part(k, n)) for k in range(n)]
+            found = replace(found, local=Local(np.array(points), np.ones(n), 0))
+        return found
+
+    return answer
 
 
 def quadratic(d: int = 6, seed: int = 0) -> tuple[Function, Problem, Floats]:
@@ -76,7 +118,8 @@ def quadratic(d: int = 6, seed: int = 0) -> tuple[Function, Problem, Floats]:
             return Answer(float(0.5 * u @ a @ u - b @ u), a @ u - b, 1.0, a, product=product)
 
     problem = Problem(d, float(np.trace(a)) / d, float(np.trace(a)), lambda size: 8)
-    return function, problem, np.linalg.solve(a, b)
+    whole = complete(function, problem, lambda k, n: function)
+    return whole, problem, np.linalg.solve(a, b)
 
 
 def logistic(n: int = 512, d: int = 5, seed: int = 1) -> tuple[Function, Problem, Floats]:
@@ -88,11 +131,11 @@ def logistic(n: int = 512, d: int = 5, seed: int = 1) -> tuple[Function, Problem
     loss = Logistic()
     target = loss.encode(y)
 
-    def function(question: Question) -> Answer:
-        rows = slice(None)
+    def function(question: Question, first: int = 0, stride: int = 1) -> Answer:
+        rows = np.arange(first, n, stride)
         if question.batch:
             n_batches = problem.n_batches(question.batch.size)
-            rows = slice(question.batch.number % n_batches, None, n_batches)
+            rows = rows[question.batch.number % n_batches :: n_batches]
         with np.errstate(all="ignore"):
             z = x[rows] @ question.u
             h = loss.second_derivative(z, target[rows])
@@ -107,7 +150,8 @@ def logistic(n: int = 512, d: int = 5, seed: int = 1) -> tuple[Function, Problem
     for _ in range(30):
         p = loss.inverse_link(x @ u)
         u = u - np.linalg.solve((x.T * (p * (1 - p))) @ x, x.T @ (p - y))
-    return function, problem, u
+    part = lambda k, n: lambda question: function(question, k, n)  # noqa: E731
+    return complete(function, problem, part), problem, u
 
 
 def rosenbrock(question: Question) -> Answer:
@@ -155,10 +199,9 @@ def test_finds_the_minimum(way: str, make: Callable[[], tuple[Function, Problem,
     _, steps = run(WAYS[way], function, state, 3000, tol=1e-9)
     least = function(Question(minimum)).value
     first, last = steps[0].answer.value, steps[-1].answer.value
-    # A stochastic method ends, after its epochs, near the minimum.
-    share = 0.25 if isinstance(WAYS[way], Sgd) else 1e-14
+    share = 0.25 if isinstance(WAYS[way], INEXACT) else 1e-14
     assert last - least <= share * (first - least)
-    if not isinstance(WAYS[way], Sgd):
+    if not isinstance(WAYS[way], INEXACT):
         np.testing.assert_allclose(steps[-1].u, minimum, atol=1e-6)
 
 
@@ -291,7 +334,7 @@ def test_a_chosen_step_is_halved_where_there_are_no_numbers(way: str) -> None:
         assert state.iteration == iteration
         assert np.isfinite(function(solver.ask(state)).value)
     _, steps = run(solver, function, state, 4000, tol=1e-8)
-    if isinstance(solver, Sgd):
+    if isinstance(solver, INEXACT):
         # Its epochs are counted: with an eighth of the step it does not get all the way.
         assert steps[-1].answer.value < function(Question(np.zeros(6))).value - 0.1
     else:
@@ -491,6 +534,24 @@ def test_sgd_averages_the_late_iterates() -> None:
         (lambda: Sgd(momentum=1.0), "momentum"),
         (lambda: Sgd(momentum=-0.1), "momentum"),
         (lambda: Sgd(epochs=0), "epochs"),
+        (lambda: AdaGrad(step=-1.0), "step"),
+        (lambda: Adam(beta1=1.0), "beta1"),
+        (lambda: Adam(beta2=-0.1), "beta2"),
+        (lambda: Adam(batch_size=0), "batch_size"),
+        (lambda: Svrg(step=-1.0), "step"),
+        (lambda: Svrg(batch_size=0), "batch_size"),
+        (lambda: Svrg(inner_epochs=0.0), "inner_epochs"),
+        (lambda: Averaging(workers=0), "workers"),
+        (lambda: Averaging(tol=-1.0), "tol"),
+        (lambda: Averaging(local_iter=0), "local_iter"),
+        (lambda: LocalSgd(workers=0), "workers"),
+        (lambda: LocalSgd(local_epochs=0.0), "local_epochs"),
+        (lambda: LocalSgd(rounds=0), "rounds"),
+        (lambda: LocalSgd(batch_size=0), "batch_size"),
+        (lambda: LocalSgd(momentum=1.0), "momentum"),
+        (lambda: Admm(workers=1 << 20), "workers"),
+        (lambda: Admm(rho=-1.0), "rho"),
+        (lambda: Admm(relaxation=2.0), "relaxation"),
         (lambda: Lbfgs(memory_length=0), "memory_length"),
         (lambda: BarzilaiBorwein(memory_length=0), "memory_length"),
     ],
