@@ -30,6 +30,8 @@ from mpi_gd.solvers import (
     GradientDescent,
     Lbfgs,
     LeastSquares,
+    NewtonCg,
+    Progressive,
     Question,
     Sgd,
     Solver,
@@ -218,9 +220,10 @@ def test_one_allreduce_a_question(way: str) -> None:
         on_step=lambda record: questions.append(record.questions),
         on_save=lambda: None,
     )
-    # A kind of question, all rows or batches, is calibrated once. A trial point so far away that
+    # A kind of question, of all rows or batches, of a gradient alone, with the Hessian or of its
+    # product, is calibrated once. A trial point so far away that
     # sums overflow what was agreed on costs two messages more.
-    plans = 2 if isinstance(solver, Sgd) else 1
+    plans = 2 if isinstance(solver, Sgd | NewtonCg | Progressive) else 1
     n_again = world.n_maxima - plans
     assert world.n_sums == questions[-1] + n_again
     assert n_again > 0 if way == "far" else n_again == 0
