@@ -191,7 +191,9 @@ class Progressive(Lbfgs):
         start, last = state.origins
         if np.array_equal(state.u, start):
             raise diverged(state, answer, "rescale the columns or the target")
-        state.u = start.copy() if np.array_equal(state.u, last) else last.copy()
+        if np.array_equal(state.u, last):
+            last, state.origin_value = start, math.inf
+        state.u, state.origins = last.copy(), np.stack([start, last])
         self._start_stage(state)
 
     def _accept(self, state: Any, answer: Answer) -> Step:

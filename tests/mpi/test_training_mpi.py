@@ -31,6 +31,8 @@ from mpi_gd.solvers import (
     Lbfgs,
     LeastSquares,
     LocalSgd,
+    NewtonCg,
+    Progressive,
     Question,
     Sgd,
     Solver,
@@ -230,9 +232,11 @@ def test_one_allreduce_a_question(way: str) -> None:
         on_step=lambda record: questions.append(record.questions),
         on_save=lambda: None,
     )
-    # A kind of question, all rows or batches, is calibrated once. A trial point so far away that
+    # A kind of question, of all rows or batches, of a gradient alone, with the Hessian or of its
+    # product, is calibrated once. A trial point so far away that
     # sums overflow what was agreed on costs two messages more.
-    plans = 2 if isinstance(solver, BY_BATCHES) or way in TWOFOLD else 1
+    is_twofold = isinstance(solver, (*BY_BATCHES, NewtonCg, Progressive)) or way in TWOFOLD
+    plans = 2 if is_twofold else 1
     n_again = world.n_maxima - plans
     assert world.n_sums == questions[-1] + n_again
     assert n_again > 0 if way == "far" else n_again == 0

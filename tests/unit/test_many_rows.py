@@ -8,10 +8,20 @@ import numpy as np
 import pytest
 
 from mpi_gd.comm import SerialWorld, World
+from mpi_gd.errors import Diverged
 from mpi_gd.losses import Gamma, Logistic, Loss, Multinomial, Poisson, Squared, SquaredHinge
 from mpi_gd.matrix import Csr
 from mpi_gd.penalties import L1, L2, NoPenalty, Penalty
-from mpi_gd.solvers import Auto, Newton, NewtonCg, Problem, Progressive, Sample, Solver
+from mpi_gd.solvers import (
+    Answer,
+    Auto,
+    Newton,
+    NewtonCg,
+    Problem,
+    Progressive,
+    Sample,
+    Solver,
+)
 from mpi_gd.trainer import Ending
 from tests.fitting import Fitted, fit
 from tests.simulated import CountingWorld, on_ranks
@@ -200,3 +210,56 @@ def test_rows_of_a_sample() -> None:
     assert known.rows_of(Sample(4)) == 3000
     assert known.rows_of(Sample(4, 48)) == 144
     assert known.rows_of(Sample(1, 5000)) == 10_000
+
+
+def staged(function: Any, n_questions: int = 60) -> tuple[list[Sample | None], list[Any], Any]:
+    """Ask of a function of (point, sample) in one variable; return samples asked and steps."""
+    solver, known = Progressive(), problem(n_params=2, row_numbers=1.0)
+    state = solver.start(known, np.array([1.0, 0.0]))
+    asked: list[Sample | None] = []
+    steps = []
+    for _ in range(n_questions):
+        question = solver.ask(state)
+        asked.append(question.sample)
+        step = solver.tell(state, function(question.u, question.sample))
+        if step:
+            steps.append(step)
+            if step.end or step.norm < 1e-10:
+                break
+    return asked, steps, state
+
+
+def parabola(u: Any, center: float) -> Answer:
+    """Return |u - (center, 0)|^2 / 2."""
+    v = u - np.array([center, 0.0])
+    return Answer(0.5 * float(v @ v), v, 1.0, np.eye(2))
+
+
+def test_stages_ask_of_more_and_more_rows() -> None:
+    asked, steps, _ = staged(lambda u, sample: parabola(u, 3.0))
+    known = problem(n_params=2, row_numbers=1.0)
+    rows = [known.rows_of(sample) for sample in asked]
+    shares = [n / 1_000_000 for n in rows]
+    assert {round(1 / share) for share in shares} >= {64, 16, 4, 1}
+    assert steps[0].u.tolist() == pytest.approx([3.0, 0.0])
+
+
+@pytest.mark.parametrize("bad", [50.0, np.nan])
+def test_where_a_sample_leads_astray_the_next_stage_begins_where_it_began(bad: float) -> None:
+    """All rows disagree with the samples: they see another minimum, or no number there."""
+
+    def function(u: Any, sample: Sample | None) -> Answer:
+        if sample and problem(n_params=2).rows_of(sample) < 10**6 / 10:
+            return parabola(u, 9.0)
+        answer = parabola(u, 1.5)
+        is_far = u[0] > 5.0
+        return Answer(answer.value + bad, answer.gradient, 1.0, np.eye(2)) if is_far else answer
+
+    _, steps, _ = staged(function)
+    assert [step.u[0] for step in steps if step.u[0] > 5.0] == []
+    assert steps[-1].u.tolist() == pytest.approx([1.5, 0.0])
+
+
+def test_no_number_at_the_start_is_the_datas_fault() -> None:
+    with pytest.raises(Diverged, match="rescale the columns"):
+        staged(lambda u, sample: parabola(u, np.nan))

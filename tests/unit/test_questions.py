@@ -220,3 +220,23 @@ def test_a_rank_keeps_predictors_of_one_point_alone() -> None:
     for told in on_ranks(2, work):
         assert not isinstance(told, Exception), told
         assert told[0] == told[1] == told[3] != told[2]
+
+
+def test_kronecker_factors_are_the_means_of_the_outputs_curvatures() -> None:
+    loss = LOSSES["multinomial"]
+    objective = objective_of(SerialWorld(), loss, WEIGHT)
+    u = point(objective)
+    plain = objective.answer(Question(u, hessian=True)).answer
+    answer = objective.answer(Question(u, hessian=True, kronecker=True)).answer
+    assert plain.hessian is not None and answer.hessian is not None and answer.coupling is not None
+    own = [plain.hessian[k::3, k::3] for k in range(3)]
+    np.testing.assert_allclose(answer.hessian, sum(own) / 3.0, rtol=1e-10, atol=1e-13)
+    h = loss.second_derivative(objective.predictor(u), Y)
+    coupling = np.einsum("i,ijk->jk", WEIGHT, h)
+    np.testing.assert_allclose(answer.coupling, coupling / np.trace(coupling) * 3.0, rtol=1e-10)
+    assert answer.gradient.tobytes() == plain.gradient.tobytes()
+    assert "0k" in objective.exponents()
+    again = objective_of(SerialWorld(), loss, WEIGHT)
+    again.set_exponents(objective.exponents())
+    same = again.answer(Question(u, hessian=True, kronecker=True)).answer
+    assert same.hessian is not None and same.hessian.tobytes() == answer.hessian.tobytes()
