@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,7 +21,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def write_run(name: str, alpha: float = 0.1, state: str = "finished", **scores: Any) -> None:
+def write_run(name: str, alpha: float = 0.1, *, state: str = "finished", **scores: float) -> None:
     """Write a run's folder, with scores of the rows that were held out."""
     folder = Path(name)
     folder.mkdir()
@@ -104,6 +103,21 @@ def test_runs_without_a_result_come_last_and_are_named(capsys: pytest.CaptureFix
     assert rows[1]["penalty.alpha"] == "0.2", "what it was to try is known"
     said = capsys.readouterr().out
     assert "Without a result: bad (failed), empty (no run), late (running)" in said
+
+
+def test_an_older_result_is_not_that_of_a_run_that_goes_on() -> None:
+    write_run("a", log_loss=0.2)
+    write_run("b", log_loss=0.1)
+    (Path("b") / "status.json").write_text(json.dumps({"state": "running"}))
+    code, rows = table("a", "b")
+    assert code == 1 and [row["log_loss"] for row in rows] == ["0.2", ""]
+
+
+def test_a_score_that_some_lack_is_not_the_usual_one(capsys: pytest.CaptureFixture[str]) -> None:
+    write_run("a", 0.2, log_loss=0.1)
+    write_run("b", 0.1, rmse=0.1)
+    table("a", "b")
+    assert "The best of 2 by objective: b" in capsys.readouterr().out
 
 
 def test_a_run_without_the_score_is_no_best() -> None:
