@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,11 @@ def write_run(name: str, alpha: float = 0.1, *, state: str = "finished", **score
     if state == "finished":
         summary = {"objective": 0.5 + alpha, "scores": {"held-out": scores} if scores else {}}
         (folder / "summary.json").write_text(json.dumps(summary))
+
+
+def one(score: str, value: float) -> dict[str, Any]:
+    """Return a score by a name that a test is given."""
+    return {score: value}
 
 
 def table(*folders: str, by: str = "") -> tuple[int, list[dict[str, str]]]:
@@ -65,8 +71,8 @@ def test_the_smallest_loss_is_the_best(capsys: pytest.CaptureFixture[str]) -> No
     ("score", "best"), [("auc", "a"), ("accuracy", "a"), ("r2", "a"), ("rmse", "b"), ("mae", "b")]
 )
 def test_of_some_scores_more_is_better(score: str, best: str) -> None:
-    write_run("a", **{score: 0.9})
-    write_run("b", **{score: 0.8})
+    write_run("a", **one(score, 0.9))
+    write_run("b", **one(score, 0.8))
     assert table("b", "a", by=score)[1][0]["run"] == best
 
 
@@ -74,8 +80,8 @@ def test_of_some_scores_more_is_better(score: str, best: str) -> None:
 def test_the_usual_score_is_the_loss_of_rows_not_trained_on(
     score: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_run("a", 0.2, **{score: 0.1})
-    write_run("b", 0.1, **{score: 0.2})
+    write_run("a", 0.2, **one(score, 0.1))
+    write_run("b", 0.1, **one(score, 0.2))
     table("a", "b")
     assert f"by {score}: a" in capsys.readouterr().out
 
