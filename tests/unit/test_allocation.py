@@ -42,6 +42,8 @@ def test_the_environment_tells_of_a_job() -> None:
 def test_a_task_of_an_array_has_its_own_number_and_the_arrays_name() -> None:
     told = {"SLURM_JOB_ID": "21", "SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "4"}
     assert find_allocation(told) == Allocation("21", "17_4")
+    del told["SLURM_ARRAY_TASK_ID"]
+    assert find_allocation(told) == Allocation("21", "21")
 
 
 @pytest.mark.parametrize(
@@ -183,6 +185,11 @@ def test_too_many_threads_are_complained_of_anywhere(allocation: Allocation | No
     assert told.startswith(
         "2 ranks on n1 have 6 threads in all and share 4 cores; set OPENBLAS_NUM"
     )
+
+
+def test_cores_that_overlap_are_counted_once() -> None:
+    [told] = complaints([on("n1", 0, 1, threads=2), on("n1", 1, 2, threads=2)], None)
+    assert told.startswith("2 ranks on n1 have 4 threads in all and share 3 cores;")
 
 
 def test_ranks_that_are_all_on_one_of_the_nodes() -> None:

@@ -22,7 +22,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def write_run(name: str, alpha: float = 0.1, state: str = "finished", **scores: Any) -> None:
+def write_run(name: str, alpha: float = 0.1, *, state: str = "finished", **scores: float) -> None:
     """Write a run's folder, with scores of the rows that were held out."""
     folder = Path(name)
     folder.mkdir()
@@ -31,6 +31,11 @@ def write_run(name: str, alpha: float = 0.1, state: str = "finished", **scores: 
     if state == "finished":
         summary = {"objective": 0.5 + alpha, "scores": {"held-out": scores} if scores else {}}
         (folder / "summary.json").write_text(json.dumps(summary))
+
+
+def one(score: str, value: float) -> dict[str, Any]:
+    """Return a score by a name that a test is given."""
+    return {score: value}
 
 
 def table(*folders: str, by: str = "") -> tuple[int, list[dict[str, str]]]:
@@ -66,8 +71,8 @@ def test_the_smallest_loss_is_the_best(capsys: pytest.CaptureFixture[str]) -> No
     ("score", "best"), [("auc", "a"), ("accuracy", "a"), ("r2", "a"), ("rmse", "b"), ("mae", "b")]
 )
 def test_of_some_scores_more_is_better(score: str, best: str) -> None:
-    write_run("a", **{score: 0.9})
-    write_run("b", **{score: 0.8})
+    write_run("a", **one(score, 0.9))
+    write_run("b", **one(score, 0.8))
     assert table("b", "a", by=score)[1][0]["run"] == best
 
 
@@ -75,8 +80,8 @@ def test_of_some_scores_more_is_better(score: str, best: str) -> None:
 def test_the_usual_score_is_the_loss_of_rows_not_trained_on(
     score: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_run("a", 0.2, **{score: 0.1})
-    write_run("b", 0.1, **{score: 0.2})
+    write_run("a", 0.2, **one(score, 0.1))
+    write_run("b", 0.1, **one(score, 0.2))
     table("a", "b")
     assert f"by {score}: a" in capsys.readouterr().out
 
@@ -104,6 +109,21 @@ def test_runs_without_a_result_come_last_and_are_named(capsys: pytest.CaptureFix
     assert rows[1]["penalty.alpha"] == "0.2", "what it was to try is known"
     said = capsys.readouterr().out
     assert "Without a result: bad (failed), empty (no run), late (running)" in said
+
+
+def test_an_older_result_is_not_that_of_a_run_that_goes_on() -> None:
+    write_run("a", log_loss=0.2)
+    write_run("b", log_loss=0.1)
+    (Path("b") / "status.json").write_text(json.dumps({"state": "running"}))
+    code, rows = table("a", "b")
+    assert code == 1 and [row["log_loss"] for row in rows] == ["0.2", ""]
+
+
+def test_a_score_that_some_lack_is_not_the_usual_one(capsys: pytest.CaptureFixture[str]) -> None:
+    write_run("a", 0.2, log_loss=0.1)
+    write_run("b", 0.1, rmse=0.1)
+    table("a", "b")
+    assert "The best of 2 by objective: b" in capsys.readouterr().out
 
 
 def test_a_run_without_the_score_is_no_best() -> None:
