@@ -35,6 +35,9 @@ def start_mpi(environ: Mapping[str, str] | None = None) -> None:
             f"the launcher speaks PMIx, as Open MPI's mpirun and srun --mpi=pmix do, and "
             f"{library_version()} does not; {remedy()}"
         )
+    if launcher.offers_survival():
+        # Collectives by hosts do not see that a rank has died: a sum came back without its part.
+        os.environ.setdefault("OMPI_MCA_coll", "^han,adapt")
     MPI.Init_thread(MPI.THREAD_MULTIPLE)
 
 

@@ -8,6 +8,8 @@ of one. Everything else that is raised is a defect, and ends the program by an a
 from __future__ import annotations
 
 import json
+import os
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +61,18 @@ class World(ABC):
     def alltoallv(self, pieces: list[NDArray[Any]]) -> list[NDArray[Any]]:
         """Send piece i, of one dimension, to rank i; return what came, by rank."""
 
+    def meet(self, seconds: float = 3.0) -> bool:
+        """Whether all ranks come here within some seconds: an error that all of them have."""
+        return True
+
+    def announce_abort(self) -> bool:
+        """Tell the others that this rank aborts; False if another one has told so before."""
+        return True
+
+    def abort(self) -> None:
+        """End all ranks at once with status 1, whatever they do; from any thread."""
+        os._exit(1)
+
     def recover(self) -> list[str]:
         """Go on with the ranks that are left; return who has died. Only where `can_survive`."""
         raise RuntimeError("this world ends with its first dead rank")
@@ -82,7 +96,23 @@ class World(ABC):
         self.allreduce_max(failed)
         pulse.done()
         if failed[0]:
-            raise _lowest(self.gather_small(_packed(failure)), by_root) from failure
+            raise self._lowest(self.gather_small(_packed(failure)), by_root) from failure
+
+    def _lowest(self, packed: list[str], by_root: bool) -> MpiGdError:
+        """Return the lowest failing rank's error; name the rank unless that says nothing."""
+        failing = [rank for rank, text in enumerate(packed) if text]
+        kind, message = json.loads(packed[failing[0]])
+        name = self.name_of(failing[0])
+        if len(set(packed)) > 1 and not by_root:
+            others = f" (and {len(failing) - 1} more ranks)" if len(failing) > 1 else ""
+            message = f"{name}{others}: {message}"
+        error: MpiGdError = getattr(errors, kind)(message)
+        return error
+
+    def name_of(self, rank: int) -> str:
+        """Say which rank it is and, if there are several hosts, where; collective."""
+        hosts = self.gather_small(socket.gethostname())
+        return f"rank {rank}" + (f" on {hosts[rank]}" if len(set(hosts)) > 1 else "")
 
 
 def _as_users_error(error: Exception, what: str) -> MpiGdError:
@@ -103,15 +133,3 @@ def _packed(error: MpiGdError | None) -> str:
         return ""
     kind = next(base.__name__ for base in type(error).__mro__ if base.__name__ in errors.__all__)
     return json.dumps([kind, str(error)])
-
-
-def _lowest(packed: list[str], by_root: bool) -> MpiGdError:
-    """Return the lowest failing rank's error; name the rank unless that says nothing."""
-    failing = [rank for rank, text in enumerate(packed) if text]
-    first = failing[0]
-    kind, message = json.loads(packed[first])
-    if len(set(packed)) > 1 and not by_root:
-        others = f" (and {len(failing) - 1} more ranks)" if len(failing) > 1 else ""
-        message = f"rank {first}{others}: {message}"
-    error: MpiGdError = getattr(errors, kind)(message)
-    return error

@@ -138,9 +138,9 @@ def require_same(world: World, what: str, mine: str) -> None:
         return
     texts = world.gather_small(mine)
     differing = [rank for rank, text in enumerate(texts) if text != texts[0]]
-    ranks = ", ".join(str(rank) for rank in differing[:8])
-    more = f" and {len(differing) - 8} more" if len(differing) > 8 else ""
+    name = world.name_of(differing[0])
+    more = f" (and {len(differing) - 1} more ranks)" if len(differing) > 1 else ""
     raise DataError(
-        f"rank {ranks}{more}: {what} differ from rank 0's: got {texts[differing[0]]}; expected "
+        f"{name}{more}: {what} differ from rank 0's: got {texts[differing[0]]}; expected "
         f"{texts[0]}; give all ranks the same files and the same installation"
     )

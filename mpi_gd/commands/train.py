@@ -14,13 +14,14 @@ from mpi_gd.commands.folder import RunFolder, choose_folder, lock_folder
 from mpi_gd.commands.inference import check_inference
 from mpi_gd.commands.jobs import read_shared_job, resolved
 from mpi_gd.commands.kept import Kept
+from mpi_gd.commands.lost import ending
 from mpi_gd.commands.results import check_test_data, finish
 from mpi_gd.commands.saving import Saver, find_saved
 from mpi_gd.commands.separation import may_diverge
 from mpi_gd.commands.setup import Setup, set_up
 from mpi_gd.commands.surroundings import look_around, stop_requested
 from mpi_gd.config import Job
-from mpi_gd.errors import JobError, MpiGdError, RankLost
+from mpi_gd.errors import JobError, MpiGdError, OutOfStep, RankLost
 from mpi_gd.options import TrainOptions
 from mpi_gd.report import warn
 from mpi_gd.status import STATUS_NAME, read_status, write_status
@@ -66,16 +67,26 @@ def _through_losses(world: World, options: TrainOptions, kept: Kept) -> int:
         try:
             if not kept.is_watched:
                 kept.is_watched = True
-                pulse.start(world)
+                pulse.start(world, ending(world, kept))
                 look_around(world, options.progress)
             job = read_shared_job(world, path, options.overrides)
             if job.fault_tolerance == "continue":
                 _require_survival(world)
             return _attempt(world, options, job, path, kept)
-        except RankLost:
-            if job and job.fault_tolerance == "stop":
+        except (RankLost, OutOfStep) as error:
+            if (job and job.fault_tolerance == "stop") or not _is_loss(world, error):
                 raise
             _recover(world, kept)
+
+
+def _is_loss(world: World, error: Exception) -> bool:
+    """Whether a rank has died; a sum that lacks the part of a dead one does not fit either."""
+    if isinstance(error, RankLost):
+        return True
+    try:
+        return world.can_survive and not world.meet()
+    except RankLost:
+        return True
 
 
 def _require_survival(world: World) -> None:
@@ -95,10 +106,10 @@ def _recover(world: World, kept: Kept) -> None:
         try:
             lost += world.recover()
             kept.share(world)
+            pulse.start(world, ending(world, kept))
             break
         except RankLost:
             continue
-    pulse.forget(lost)
     if world.is_root and lost:
         ranks = "1 rank goes on" if world.size == 1 else f"{world.size} ranks go on"
         warn(f"lost {', '.join(lost)}: {ranks}")

@@ -1,4 +1,4 @@
-"""The thread that sends this rank's pulse and, on ranks 0 and 1, listens to those of others."""
+"""The thread that sends this rank's pulse and, on a rank that watches, listens to others'."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from mpi_gd.pulse.activity import Activity, State, current
+from mpi_gd.pulse.people import Person, sentinels
 from mpi_gd.pulse.watch import Watch
 
-__all__ = ["forget", "start", "stop"]
+__all__ = ["start", "stop"]
 
-_VARIABLE = "MPI_GD_STALL_SECONDS"
-_DEFAULT_SECONDS = 10.0
+# What is a silence, and what a loss.
+_STALL, _STALL_SECONDS = "MPI_GD_STALL_SECONDS", 10.0
+_LOST, _LOST_SECONDS = "MPI_GD_LOST_SECONDS", 60.0
 _PULSE_SECONDS = 1.0
 _LEAST_SECONDS = 0.02
 # Ranks that one watcher can hear in a second without being kept from its own work.
@@ -30,6 +32,8 @@ _MOST_KEPT = 100
 _LONGEST = 1400
 _LONGEST_TEXT = 160
 _STOP_SECONDS = 0.5
+# Sentinels after the first wait longer, the last of them twice as long.
+_TURNS = 5
 _NOT_FOR_THREADS = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -49,58 +53,49 @@ class Ranks(Protocol):
         """Return every rank's short text, by rank."""
 
 
-class _Person(NamedTuple):
-    """What a rank tells of itself at the start."""
-
-    host: str
-    process: int
-    port: int
-    """Where it hears pulses; 0 if it does not."""
-    seconds: float
-    """Of the root: what is a silence."""
-    token: str
-    """Of the root: what the pulses of this program begin with."""
-
-
 _thread: _Beat | None = None
+_number: int | None = None
 
 
-def start(world: Ranks) -> None:
+def start(world: Ranks, on_lost: Callable[[str], None]) -> None:
     """Begin to send pulses, and to watch for those of others; one small collective.
 
-    The root's environment says how many seconds are a silence: MPI_GD_STALL_SECONDS, 0 for never.
-    It raises nothing of its own: without a network, nothing is sent.
+    `on_lost` is called by a watcher, in a thread of its own, with a text that names who is lost.
+    The root's environment says how many seconds are a silence, MPI_GD_STALL_SECONDS, and a loss,
+    MPI_GD_LOST_SECONDS; 0 for never. Started anew after ranks have died, it knows the others by
+    their first numbers. It raises nothing of its own: without a network, nothing is sent.
     """
-    global _thread
+    global _thread, _number
     stop()
+    if _number is None:
+        _number = world.rank
     if world.size == 1:
         return
-    ear = _open_ear() if world.rank < 2 else None
-    me = _Person(
+    # Who watches is known when all have said where they are.
+    ear = _open_ear()
+    is_root = world.rank == 0
+    me = Person(
+        number=_number,
         host=socket.gethostname(),
         process=os.getpid(),
         port=ear.getsockname()[1] if ear else 0,
-        seconds=_stall_seconds() if world.rank == 0 else 0.0,
-        token=os.urandom(16).hex() if world.rank == 0 else "",
+        silence=_seconds(_STALL, _STALL_SECONDS) if is_root else 0.0,
+        loss=_seconds(_LOST, _LOST_SECONDS) if is_root else 0.0,
+        token=os.urandom(16).hex() if is_root else "",
     )
-    texts = world.gather_small(json.dumps(me))
-    if _Person(*json.loads(texts[0])).seconds == 0:
-        if ear:
-            ear.close()
+    people = [Person(*json.loads(text)) for text in world.gather_small(json.dumps(me))]
+    if ear and (people[0].silence == 0 or world.rank not in [0, *sentinels(people)]):
+        ear.close()
+        ear = None
+    if people[0].silence == 0:
         return
-    _thread = _Beat(world.rank, me.host, texts, ear)
+    _thread = _Beat(world.rank, people, ear, on_lost)
     # A thread begins with its maker's mask. A signal is to find the main thread, and to wake it.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_THREADS)
     try:
         _thread.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def forget(people: Sequence[str]) -> None:
-    """Say no more of ranks that are known to be dead, each as "rank 3 (host h, process 17)"."""
-    if _thread:
-        _thread.watch.forget(people)
 
 
 def stop() -> None:
@@ -115,32 +110,34 @@ class _Beat(threading.Thread):
     """Sends pulses until it is stopped; on a rank with an ear, says what is heard."""
 
     def __init__(
-        self, rank: int, host: str, texts: Sequence[str], ear: socket.socket | None
+        self,
+        rank: int,
+        people: Sequence[Person],
+        ear: socket.socket | None,
+        on_lost: Callable[[str], None],
     ) -> None:
-        """Take what all ranks have told of themselves: `texts`, by rank."""
+        """Take what all ranks have told of themselves, by rank."""
         super().__init__(name="mpi_gd pulse", daemon=True)
-        self._rank, self._ear, size = rank, ear, len(texts)
-        # Only a watcher needs to know everybody: there may be thousands.
-        known = [_Person(*json.loads(text)) for text in (texts if rank == 0 else texts[:2])]
-        root = known[0]
+        self._rank, self._ear, self._on_lost, size = rank, ear, on_lost, len(people)
+        root, watching = people[0], sentinels(people)
         self._token = root.token.encode("ascii")
-        watchers = known[1:2] if rank == 0 else known[:1]
         self._watchers = [
-            ("127.0.0.1" if watcher.host == host else watcher.host, watcher.port)
-            for watcher in watchers
+            ("127.0.0.1" if watcher.host == people[rank].host else watcher.host, watcher.port)
+            for watcher in (people[number] for number in (watching if rank == 0 else [0]))
             if watcher.port
         ]
-        # Rank 1 watches the root alone; the root all, and itself, which it hears without an ear.
-        watched = known if rank == 0 else known[:1]
-        names = {
-            number: f"rank {number} (host {person.host}, process {person.process})"
-            for number, person in enumerate(watched)
-        }
-        period = min(max(_PULSE_SECONDS, size / _MOST_PULSES), root.seconds / 4)
+        # A sentinel watches the root alone; the root all, and itself, which needs no ear.
+        watched = people if rank == 0 else people[:1]
+        names = {number: person.name for number, person in enumerate(watched)}
+        # All sentinels miss a root, one speaks; the next ones where that one is lost as well.
+        place = watching.index(rank) if rank in watching else 0
+        self._speaks = place == 0
+        self._loss = root.loss * (1.0 + min(place, _TURNS) / _TURNS)
+        period = min(max(_PULSE_SECONDS, size / _MOST_PULSES), root.silence / 4)
         self._period = max(_LEAST_SECONDS, period)
         self._pause = min(self._period, _MOST_KEPT / size)
         self._activity, self._since = current(), time.monotonic()
-        self.watch = Watch(names, root.seconds, self._since)
+        self._watch = Watch(names, root.silence, self._since)
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -152,7 +149,7 @@ class _Beat(threading.Thread):
         """Send and listen. Whatever goes wrong here ends the pulse, not the program."""
         with contextlib.suppress(Exception), socket.socket(type=socket.SOCK_DGRAM) as mouth:
             mouth.setblocking(False)
-            addresses = _resolved(self._watchers)
+            addresses: list[tuple[str, int]] = []
             self._live(mouth, addresses)
             for address in addresses:
                 _send(mouth, address, self._pulse(("", None, State.GONE), 0.0))
@@ -164,6 +161,9 @@ class _Beat(threading.Thread):
         draw = random.Random()
         due = looked = time.monotonic()
         while not self._stopped.is_set():
+            if self._watchers:
+                # It may take its time, and there may be hundreds: one in a turn.
+                addresses += _resolved(*self._watchers.pop(0))
             now = time.monotonic()
             self._see(now)
             if now >= due:
@@ -193,7 +193,7 @@ class _Beat(threading.Thread):
     def _listen(self, ear: socket.socket, now: float) -> None:
         """Take what has come."""
         if self._rank == 0:
-            self.watch.hear(0, self._activity, now - self._since, now)
+            self._watch.hear(0, self._activity, now - self._since, now)
         while True:
             try:
                 data = ear.recv(_LONGEST + 1)
@@ -201,15 +201,21 @@ class _Beat(threading.Thread):
                 return
             pulse = _parsed(data, self._token)
             if pulse:
-                self.watch.hear(*pulse, now)
+                self._watch.hear(*pulse, now)
 
     def _say(self, now: float) -> None:
-        """Print what there is to say."""
-        lines = self.watch.look(now)
+        """Print what there is to say; end it all after a loss."""
+        lines = self._watch.look(now)
         if self._rank == 0:
-            lines += self.watch.look_for_late(now)
-        for line in lines:
+            lines += self._watch.look_for_late(now)
+        for line in lines if self._speaks else ():
             _warn(line)
+        # As long as anything goes on here, all ranks are alive, though they may not be heard.
+        is_stuck = self._activity[2] is not State.DOING and now - self._since >= self._loss
+        lost = self._watch.look_for_lost(now, self._loss) if self._loss and is_stuck else ""
+        if lost:
+            self._loss = 0.0
+            self._on_lost(lost)
 
 
 def _open_ear() -> socket.socket | None:
@@ -227,13 +233,11 @@ def _open_ear() -> socket.socket | None:
     return ear
 
 
-def _resolved(watchers: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Return the addresses of those hosts that have one. It may take its time."""
-    addresses = []
-    for host, port in watchers:
-        with contextlib.suppress(OSError, UnicodeError):
-            addresses.append((socket.gethostbyname(host), port))
-    return addresses
+def _resolved(host: str, port: int) -> list[tuple[str, int]]:
+    """Return the address of a host, if it has one."""
+    with contextlib.suppress(OSError, UnicodeError):
+        return [(socket.gethostbyname(host), port)]
+    return []
 
 
 def _send(mouth: socket.socket, address: tuple[str, int], data: bytes) -> None:
@@ -259,17 +263,17 @@ def _parsed(data: bytes, token: bytes) -> tuple[int, Activity, float] | None:
     return rank, (what, number, known), float(same_for)
 
 
-def _stall_seconds() -> float:
-    """Return what the environment says is a silence; 0 for never."""
-    text = os.environ.get(_VARIABLE, "")
+def _seconds(variable: str, default: float) -> float:
+    """Return the seconds that the environment says; 0 for never."""
+    text = os.environ.get(variable, "")
     if not text:
-        return _DEFAULT_SECONDS
+        return default
     with contextlib.suppress(ValueError):
         seconds = float(text)
         if 0 <= seconds < math.inf:
             return seconds
-    _warn(f"{_VARIABLE}: got {text!r}, expected seconds, 0 for never; going on with 10")
-    return _DEFAULT_SECONDS
+    _warn(f"{variable}: got {text!r}, expected seconds, 0 for never; going on with {default:.0f}")
+    return default
 
 
 def _warn(text: str) -> None:

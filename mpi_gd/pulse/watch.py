@@ -10,7 +10,7 @@ from mpi_gd.pulse.activity import Activity, State, describe
 __all__ = ["Watch"]
 
 # A whole cluster may fall silent at once.
-_MOST_LINES = 8
+_MOST_LINES, _MOST_NAMES = 8, 4
 # So long may ranks wait for others before it is worth a line.
 _LONG_SECONDS = 60.0
 
@@ -54,10 +54,6 @@ class Watch:
         is_reported = before is not None and before.is_reported and is_same
         self._heard[rank] = _Heard(now, activity, now - same_for, is_reported=is_reported)
 
-    def forget(self, people: Sequence[str]) -> None:
-        """Watch these, given by their names, no more; may be called by another thread."""
-        self._names = {rank: name for rank, name in self._names.items() if name not in people}
-
     def look(self, now: float) -> list[str]:
         """Return what there is to say: of ranks that have fallen silent, or are heard of again."""
         self._forgive(now)
@@ -95,12 +91,19 @@ class Watch:
                 )
         return _few(late, "are as late")
 
+    def look_for_lost(self, now: float, seconds: float) -> str:
+        """Say which ranks have been silent for so many seconds or more; empty if none."""
+        lost = [(name, now - heard.at) for name, heard in self._known()]
+        lost = [(name, silent) for name, silent in lost if silent >= seconds]
+        if not lost:
+            return ""
+        names = ", ".join(name for name, _ in lost[:_MOST_NAMES])
+        more = f" and {len(lost) - _MOST_NAMES} more" if len(lost) > _MOST_NAMES else ""
+        return f"lost {names}{more}: not heard of for {int(lost[0][1])} s"
+
     def _known(self) -> list[tuple[str, _Heard]]:
         """Return the ranks that are watched and have been heard of, by number."""
-        names = self._names
-        return [
-            (names[rank], heard) for rank, heard in sorted(self._heard.items()) if rank in names
-        ]
+        return [(self._names[rank], heard) for rank, heard in sorted(self._heard.items())]
 
     def _forgive(self, now: float) -> None:
         """Take back the time in which the watcher itself could not listen."""

@@ -15,6 +15,7 @@ import pytest
 from mpi_gd import pulse
 from mpi_gd.pulse import activity, beat
 from mpi_gd.pulse.activity import Activity, State
+from mpi_gd.pulse.people import Person, sentinels
 from mpi_gd.pulse.watch import Watch
 from tests.simulated import ThreadWorld, on_ranks
 
@@ -66,11 +67,14 @@ def test_who_has_said_goodbye_is_not_missed() -> None:
     assert lines_until(ranks, 100, [0, 1, 2], begin=4) == []
 
 
-def test_who_is_known_to_be_dead_is_not_missed() -> None:
-    ranks = watch()
-    lines_until(ranks, 3, [0, 1, 2, 3])
-    ranks.forget(["rank 3"])
-    assert lines_until(ranks, 100, [0, 1, 2], begin=4) == []
+def test_who_is_silent_for_long_is_lost() -> None:
+    ranks = watch(8)
+    lines_until(ranks, 3, list(range(7)))
+    lines_until(ranks, 62, [0, 4], begin=4)
+    assert ranks.look_for_lost(62, 60) == ""
+    lost = ranks.look_for_lost(63, 60)
+    # Rank 7 has never been heard of.
+    assert lost == "lost rank 1, rank 2, rank 3, rank 5 and 1 more: not heard of for 60 s"
 
 
 def test_a_watcher_that_was_asleep_blames_nobody() -> None:
@@ -191,6 +195,31 @@ def test_a_pulse_is_read() -> None:
     assert beat._parsed(data, TOKEN) == (3, GRADIENT, 1.5)
 
 
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        ("aa", [1]),
+        ("aaaa", [1]),
+        ("ab", [1]),
+        ("aabb", [2]),
+        ("abcabc", [1, 2]),
+        ("aabcab", [2, 3]),
+    ],
+)
+def test_a_rank_of_each_other_host_watches_the_root(hosts: str, expected: list[int]) -> None:
+    people = [Person(rank, host, 17, 9, 0, 0, "") for rank, host in enumerate(hosts)]
+    assert sentinels(people) == expected
+
+
+def person(host: str, port: int = 0, silence: float = 0.0, token: str = "") -> list[object]:
+    """Return what the other rank tells of itself."""
+    return list(Person(1, host, 4711, port, silence, 0.0, token))
+
+
+def ignore(_: str) -> None:
+    """Do nothing about a loss."""
+
+
 class TwoRanks:
     """A world of two, of which the test is one; the other is made up."""
 
@@ -208,6 +237,7 @@ class TwoRanks:
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a short silence be one; end the thread."""
     monkeypatch.setenv("MPI_GD_STALL_SECONDS", "0.2")
+    monkeypatch.setattr(beat, "_number", None)
     yield
     pulse.stop()
 
@@ -225,9 +255,9 @@ def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 
 def test_the_root_hears_and_misses(quick: None, capfd: pytest.CaptureFixture[str]) -> None:
     """Over a real socket: noise does nothing, a pulse is heard, silence is reported."""
-    world = TwoRanks(0, [socket.gethostname(), 4711, 0, 0.0, ""])
-    pulse.start(world)
-    _, _, port, _, token = world.told
+    world = TwoRanks(0, person(socket.gethostname()))
+    pulse.start(world, ignore)
+    port, token = world.told[3], world.told[6]
     with socket.socket(type=socket.SOCK_DGRAM) as mouth:
         for data in (b"noise", b"", token.encode() + b"[]", os.urandom(3000)):
             mouth.sendto(data, ("127.0.0.1", port))
@@ -248,13 +278,40 @@ def test_the_root_hears_and_misses(quick: None, capfd: pytest.CaptureFixture[str
     assert f"{name} is heard of again after" in text
 
 
+@pytest.mark.parametrize("is_stuck", [True, False])
+def test_a_loss_is_one_only_when_all_wait(
+    is_stuck: bool, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While questions are answered, all ranks are alive, though they may not be heard."""
+    monkeypatch.setenv("MPI_GD_LOST_SECONDS", "0.5")
+    lost: list[str] = []
+    world = TwoRanks(0, person("there"))
+    pulse.start(world, lost.append)
+    port, token = world.told[3], world.told[6]
+    words = json.dumps([1, "computing gradient", 17, 0, 0.0]).encode()
+    with socket.socket(type=socket.SOCK_DGRAM) as mouth:
+        mouth.sendto(token.encode() + words, ("127.0.0.1", port))
+    pulse.doing("computing gradient", 18)
+    pulse.waiting()
+    until_time = time.monotonic() + 1.5
+    while not is_stuck and time.monotonic() < until_time:
+        pulse.waiting()
+        time.sleep(0.01)
+    if is_stuck:
+        until(lambda: lost)
+        time.sleep(0.2)
+    pulse.stop()
+    expected = ["lost rank 1 (host there, process 4711): not heard of for 0 s"]
+    assert lost == (expected if is_stuck else [])
+
+
 def test_a_rank_sends_its_pulse_and_says_goodbye(quick: None) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as ear:
         ear.bind(("127.0.0.1", 0))
         ear.settimeout(20)
         port = ear.getsockname()[1]
         pulse.doing("computing gradient", 17)
-        pulse.start(TwoRanks(1, [socket.gethostname(), 1, port, 0.2, "t" * 32]))
+        pulse.start(TwoRanks(1, person(socket.gethostname(), port, 0.2, "t" * 32)), ignore)
         parsed = beat._parsed(ear.recv(2000), b"t" * 32)
         assert parsed
         assert parsed[:2] == (1, GRADIENT)
@@ -266,7 +323,7 @@ def test_a_rank_sends_its_pulse_and_says_goodbye(quick: None) -> None:
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "x" * 300, "", "\udc80"])
 def test_a_host_that_is_not_found_matters_not(quick: None, host: str) -> None:
-    pulse.start(TwoRanks(1, [host, 1, 9, 0.2, "t" * 32]))
+    pulse.start(TwoRanks(1, person(host, 9, 0.2, "t" * 32)), ignore)
     time.sleep(0.1)
 
 
@@ -275,15 +332,15 @@ def test_no_network_matters_not(quick: None, monkeypatch: pytest.MonkeyPatch) ->
         raise OSError("no network")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    world = TwoRanks(0, [socket.gethostname(), 1, 0, 0.0, ""])
-    pulse.start(world)
-    assert world.told[2] == 0
+    world = TwoRanks(0, person(socket.gethostname()))
+    pulse.start(world, ignore)
+    assert world.told[3] == 0
     until(lambda: not pulse_threads())
 
 
 def test_zero_seconds_turn_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPI_GD_STALL_SECONDS", "0")
-    pulse.start(TwoRanks(0, [socket.gethostname(), 1, 0, 0.0, ""]))
+    pulse.start(TwoRanks(0, person(socket.gethostname())), ignore)
     assert not pulse_threads()
 
 
@@ -292,17 +349,17 @@ def test_a_wrong_number_of_seconds_is_said(
     text: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MPI_GD_STALL_SECONDS", text)
-    assert beat._stall_seconds() == 10.0
+    assert beat._seconds("MPI_GD_STALL_SECONDS", 10.0) == 10.0
     assert capfd.readouterr().err.startswith("mpi_gd: warning: MPI_GD_STALL_SECONDS: got ")
 
 
 def test_one_rank_has_no_pulse() -> None:
-    on_ranks(1, pulse.start)
+    on_ranks(1, lambda world: pulse.start(world, ignore))
     assert not pulse_threads()
 
 
 def test_signals_find_the_main_thread(quick: None) -> None:
-    pulse.start(TwoRanks(0, [socket.gethostname(), 1, 0, 0.0, ""]))
+    pulse.start(TwoRanks(0, person(socket.gethostname())), ignore)
     (thread,) = pulse_threads()
     status = f"/proc/self/task/{thread.native_id}/status"
     with open(status) as file:
