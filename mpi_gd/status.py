@@ -18,7 +18,7 @@ from mpi_gd.allocation import find_allocation
 from mpi_gd.errors import FileError
 from mpi_gd.files import write_atomically
 
-__all__ = ["STATUS_NAME", "State", "read_status", "write_status"]
+__all__ = ["STATUS_NAME", "State", "note_hosts", "read_status", "write_status"]
 
 STATUS_NAME = "status.json"
 State = Literal["running", "finished", "stopped", "failed"]
@@ -26,6 +26,14 @@ State = Literal["running", "finished", "stopped", "failed"]
 _LEAST_BYTES = 1024
 # Where a launcher that waits for the program's end wants to read the same.
 _COPY = "MPI_GD_STATUS"
+# Of more hosts nobody wants a list.
+_MOST_HOSTS = 256
+_hosts: list[str] = []
+
+
+def note_hosts(hosts: list[str]) -> None:
+    """Note where the ranks are, for all markers to come."""
+    _hosts[:] = list(dict.fromkeys(hosts))[:_MOST_HOSTS]
 
 
 def write_status(
@@ -53,6 +61,7 @@ def write_status(
         "model": model,
         "folder": str(folder.resolve()) if folder else "",
         "host": socket.gethostname(),
+        "hosts": _hosts,
         "pid": os.getpid(),
         "slurm_job": allocation.job if allocation else "",
         "slurm_restarts": allocation.restarts if allocation else 0,

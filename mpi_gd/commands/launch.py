@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpi_gd.allocation import Allocation, find_allocation
+from mpi_gd.commands.answering import silent_hosts
 from mpi_gd.commands.mpirun import Launched, Requests, count_cores, mpirun_words
 from mpi_gd.commands.requeue import may_crash_again, put_back
 from mpi_gd.errors import JobError
@@ -42,6 +43,8 @@ class Verdict:
     has_crashed: bool
     folder: str = ""
     """The run's, if the training got as far as having one."""
+    hosts: tuple[str, ...] = ()
+    """Where it was, if it had no time to say why it ended."""
 
 
 def run(options: LaunchOptions) -> int:
@@ -61,6 +64,8 @@ def run(options: LaunchOptions) -> int:
     words, n_restarts = options.words, 0
     while True:
         verdict = _launch(start, n_ranks, words, requests, options.grace)
+        if verdict.has_crashed and not requests.count:
+            _look_for_hosts(verdict.hosts)
         if options.requeue and allocation:
             return _requeued(verdict, allocation, requests, options.max_restarts)
         if not verdict.has_crashed or requests.count or n_restarts == options.max_restarts:
@@ -75,6 +80,14 @@ def run(options: LaunchOptions) -> int:
         _pause(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (n_restarts - 1)), requests)
         if requests.count:
             return _EXIT_STOPPED
+
+
+def _look_for_hosts(hosts: Sequence[str]) -> None:
+    """Say which hosts are gone: MPI may not, and the ranks had no time to."""
+    silent = silent_hosts(hosts)
+    if silent:
+        more = f" and {len(silent) - 8} more" if len(silent) > 8 else ""
+        _warn(f"lost host {', '.join(silent[:8])}{more}: no answer from there")
 
 
 def _requeued(
@@ -108,10 +121,16 @@ def _launch(
 ) -> Verdict:
     """Launch once; return how it has ended."""
     with _place_for_status() as status:
-        code = Launched(start, n_ranks, words, str(status)).wait(requests, grace)
+        launched = Launched(start, n_ranks, words, str(status))
+        code = launched.wait(requests, grace, lambda: _has_ended(_marker(status)))
         # A check makes no run.
         is_training = words[0] == "train" and "--check" not in words
         return judge(code, _marker(status)) if is_training else Verdict(_as_exit(code), False)
+
+
+def _has_ended(marker: dict[str, object] | None) -> bool:
+    """Whether the program says that it has."""
+    return marker is not None and marker.get("state") != "running"
 
 
 def judge(code: int, marker: dict[str, object] | None) -> Verdict:
@@ -131,7 +150,9 @@ def judge(code: int, marker: dict[str, object] | None) -> Verdict:
     folder = folder if isinstance(folder, str) else ""
     if state == "failed" and isinstance(told, int) and told:
         return Verdict(told, told not in _FINAL, folder)
-    return Verdict(crash.code, True, folder)
+    hosts = marker.get("hosts")
+    names = tuple(map(str, hosts)) if isinstance(hosts, list) else ()
+    return Verdict(crash.code, True, folder, hosts=names)
 
 
 def again(words: Sequence[str], folder: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mpi_gd.allocation import find_allocation, usable_cores
@@ -26,6 +26,10 @@ _PROGRAM = (sys.executable, "-m", "mpi_gd")
 _LOOK_SECONDS = 0.05
 # From SIGTERM to SIGKILL, and from mpirun's end to that of its last process.
 _END_SECONDS = 2.0
+# From the program's own word that it has ended to the end of an mpirun that does not see it, as
+# when a host has no power; and from one look for that word to the next.
+_LINGER_SECONDS = 10.0
+_NEXT_LOOK_SECONDS = 0.5
 # After which ranks that cannot be seen, being on other hosts, are taken to have started.
 _START_SECONDS = 10.0
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
@@ -53,6 +57,23 @@ class Requests:
         return self.count > 1 or (self.count == 1 and time.monotonic() - self.began >= grace)
 
 
+class _Linger:
+    """How long an mpirun goes on after its program."""
+
+    def __init__(self, has_ended: Callable[[], bool]) -> None:
+        """Ask `has_ended` now and then."""
+        self._has_ended = has_ended
+        self._next, self._ended = time.monotonic() + _NEXT_LOOK_SECONDS, 0.0
+
+    def is_over(self) -> bool:
+        """Whether it is too long."""
+        now = time.monotonic()
+        if now >= self._next and not self._ended:
+            self._next = now + _NEXT_LOOK_SECONDS
+            self._ended = now if self._has_ended() else 0.0
+        return self._ended > 0.0 and now - self._ended > _LINGER_SECONDS
+
+
 class Launched:
     """An mpirun and its processes."""
 
@@ -67,11 +88,17 @@ class Launched:
         allowed = dict.fromkeys(
             ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM") * (os.geteuid() == 0), "1"
         )
+        path = os.pathsep.join([str(Path(start[0]).parent), os.environ.get("PATH", os.defpath)])
+        # Intel's mpirun looks there for the other half of itself.
+        allowed |= {"PATH": path} if os.path.isabs(start[0]) else {}
         own = {_MARK: self._mark, "MPI_GD_STATUS": status, "MPI_GD_RANKS": str(n_ranks)}
+        # Not all launchers take the environment along to other hosts: Open MPI's does not by ssh.
+        ours = {name: text for name, text in os.environ.items() if name.startswith("MPI_GD_")}
+        setting = ["env", *(f"{name}={text}" for name, text in {**ours, **own}.items())]
         try:
             # In a session of its own, so that a terminal's ^C comes to the launcher alone.
             self._process = subprocess.Popen(
-                [*start, "-n", str(n_ranks), *self._program],
+                [*start, "-n", str(n_ranks), *setting, *self._program],
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **allowed, **own},
                 start_new_session=True,
@@ -82,16 +109,20 @@ class Launched:
                 f"cannot start {start[0]}: {reason}; give another one by --mpirun"
             ) from error
 
-    def wait(self, requests: Requests, grace: float) -> int:
+    def wait(
+        self, requests: Requests, grace: float, has_ended: Callable[[], bool] = lambda: False
+    ) -> int:
         """Wait for the end, passing on the request to stop; return mpirun's exit code.
 
         The ranks are asked to stop by the one signal that both MPIs pass on and do nothing else
-        about. All are ended by force when `requests` are over. Nothing of the launch is left then.
+        about. All are ended by force when `requests` are over, or when the program itself
+        `has_ended` a while ago. Nothing of the launch is left then, on this host.
         """
         is_asked = False
+        linger = _Linger(has_ended)
         try:
             while self._process.poll() is None:
-                if requests.are_over(grace):
+                if requests.are_over(grace) or linger.is_over():
                     self._process.terminate()
                     break
                 if requests.count and not is_asked and self._has_started():

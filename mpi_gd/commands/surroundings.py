@@ -17,6 +17,7 @@ from mpi_gd.allocation import (
 )
 from mpi_gd.comm import World
 from mpi_gd.report import Progress, warn
+from mpi_gd.status import note_hosts
 
 __all__ = ["look_around", "stop_requested"]
 
@@ -27,6 +28,7 @@ def look_around(world: World, progress: Progress) -> None:
     if not world.is_root:
         return
     places, allocation = [Place.unpacked(text) for text in texts], find_allocation()
+    note_hosts([place.host for place in places])
     if allocation and progress != "none":
         left = seconds_left(allocation.job, os.environ)
         n_hosts = len({place.host for place in places})

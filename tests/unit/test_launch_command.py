@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from mpi_gd.cli import ParsedExit, parse
 from mpi_gd.commands import mpirun
+from mpi_gd.commands.answering import silent_hosts
 from mpi_gd.commands.launch import Verdict, again, judge
 from mpi_gd.commands.mpirun import Launched, Requests, count_cores, mpi_kind, mpirun_words
 from mpi_gd.errors import JobError
@@ -58,6 +60,22 @@ def test_the_marker_decides(code: int, state: str, told: int | None, expected: V
 )
 def test_without_a_marker(code: int, expected: Verdict) -> None:
     assert judge(code, None) == expected
+
+
+def test_a_crash_without_a_word_says_where_it_was() -> None:
+    hosts = ["node1", "node2"]
+    assert judge(0, {"state": "running", "hosts": hosts}).hosts == ("node1", "node2")
+    assert judge(0, {"state": "failed", "exit_code": 1, "hosts": hosts}).hosts == ()
+
+
+def test_a_host_that_refuses_to_talk_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"a": ConnectionRefusedError(), "b": TimeoutError(), "c": OSError(113, "no route")}
+
+    def connect(address: tuple[str, int], seconds: float) -> object:
+        raise answers.get(address[0], socket.gaierror())
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert silent_hosts(["a", "b", "unknown", "c"]) == ["b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +218,26 @@ def test_grace_is_limited(tmp_path: Path, requests: Requests) -> None:
     launched = Launched(fake(tmp_path, "trap '' USR1; while :; do sleep 1; done"), 2, [], "")
     signal.raise_signal(signal.SIGUSR1)
     assert launched.wait(requests, 0.1) == -signal.SIGTERM
+
+
+def test_an_mpirun_that_does_not_see_the_end_is_ended(
+    tmp_path: Path, requests: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mpirun, "_LINGER_SECONDS", 0.1)
+    launched = Launched(fake(tmp_path, "while :; do sleep 1; done"), 2, [], "")
+    assert launched.wait(requests, 60, lambda: True) == -signal.SIGTERM
+
+
+def test_what_is_set_for_us_goes_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By words, for an mpirun may leave the environment behind."""
+    monkeypatch.setenv("MPI_GD_STALL_SECONDS", "7")
+    told = tmp_path / "told"
+    Launched(
+        fake(tmp_path, f'printf "%s\\n" "$@" > {told}'), 2, ["bench"], "status"
+    )._process.wait()
+    words = told.read_text().split()
+    assert words[:3] == ["-n", "2", "env"]
+    assert {"MPI_GD_STALL_SECONDS=7", "MPI_GD_RANKS=2", "MPI_GD_STATUS=status"} <= set(words)
 
 
 def test_an_mpirun_that_cannot_be_started_is_a_mistake(tmp_path: Path) -> None:
