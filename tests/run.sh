@@ -44,6 +44,17 @@ step() {
 # has FOLDER: whether there are tests in it.
 has() { compgen -G "$1/test_*.py" >/dev/null; }
 
+# test_hosts MPI: its trainings across virtual hosts, where the kernel lets us have some.
+no_hosts=$(python3 -c 'from tests.machines.network import why_no_network as why; print(why())')
+test_hosts() {
+    if [[ -n $no_hosts ]]; then
+        printf '\n===== %s: hosts: left out, for %s\n' "$1" "$no_hosts"
+        return
+    fi
+    step "$1: hosts" 300 "$PWD/.venvs/$1/bin/python" -m pytest -q -n 2 --dist loadfile \
+        "${marks[@]}" tests/hosts
+}
+
 # Whether what people install holds all it should: a wheel of a copy, so that no build is left here.
 check_wheel() {
     local copy
@@ -84,12 +95,15 @@ for mpi in "${mpis[@]}"; do
             "$python" -m tests.ranks -q --color=no "${marks[@]}" tests/mpi
     done
     has tests/cli && step "$mpi: whole program" 900 "$python" -m pytest -q -n 2 "${marks[@]}" tests/cli
+    test_hosts "$mpi"
     # One or two of each kind; `python -m tests.faults` alone does 200.
     [[ ${#mpis[@]} -gt 1 ]] && step "$mpi: faults at random" 600 "$python" -m tests.faults \
         --count "$([[ $mpi == openmpi ]] && echo 18 || echo 7)"
 done
 
 if [[ ${#mpis[@]} -gt 1 ]]; then
+    # Intel's MPI is tried across hosts alone.
+    step "impi: set up" 900 bash jobs/setup.sh "$PWD/.venvs/impi" impi,test && test_hosts impi
     step "same bytes under both MPIs" 300 bash tests/both_mpis.sh "${mpis[@]/#/.venvs/}"
 fi
 

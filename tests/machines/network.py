@@ -2,6 +2,8 @@
 
 What is the same for all is the files, as on a cluster with a shared file system. A host dies, with
 all its processes, when its first process is killed; its cable is cut by setting its link down.
+A `head` has the processes of this machine, from which those of all hosts can be reached: launchers
+run there, and get to the others by a script that stands in for ssh.
 """
 
 from __future__ import annotations
@@ -21,12 +23,32 @@ __all__ = ["Machine", "Network", "why_no_network"]
 
 _NUMBERS = itertools.count()
 _NEEDED = ("ip", "nsenter", "unshare", "mount")
-# What a host does at its start: a name, its own list of names, shared memory of its own.
+# What a host does at its start: a name, its own list of names, shared memory and a temporary folder
+# of its own, and, among all that /sys shows, its own network devices. (/tmp, where the tests' files
+# lie, is shared.)
 _BOOT = """
-hostname "$1" && mount --bind "$2" /etc/hosts && mount -t tmpfs shm /dev/shm || exit 1
+hostname "$1" && mount --bind "$2" /etc/hosts && mount -t tmpfs shm /dev/shm &&
+    mount -t tmpfs tmp /var/tmp && mount -t sysfs sys /mnt || exit 1
+for part in class/net devices/virtual/net; do mount --bind /mnt/$part /sys/$part || exit 1; done
 echo up; trap 'exit 0' TERM; while :; do sleep 1000 & wait; done
 """
-_BOOT_SECONDS = 10.0
+_BOOT_SECONDS = 30.0
+_HEAD = "head"
+# In place of ssh: AGENT [-OPTION...] HOST COMMAND... As with ssh, the command is a text for a shell
+# there, and nothing of the environment goes along, but for the tests' mark.
+_AGENT = """#!/bin/sh
+while case $1 in -*) true ;; *) false ;; esac; do shift; done
+host=$1; shift
+case $host in
+{cases}*) echo "no host $host" >&2; exit 255 ;;
+esac
+env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$HOME" USER=root SHELL=/bin/sh \\
+    TMPDIR=/var/tmp MPI_GD_TEST_LAUNCH="$MPI_GD_TEST_LAUNCH" $enter -- sh -c "cd /; $*"
+code=$?
+# ssh does not die with the host.
+[ $code -gt 128 ] && exec sleep 1000
+exit $code
+"""
 
 
 def why_no_network() -> str:
@@ -51,6 +73,7 @@ class Machine:
     def __init__(self, name: str, address: str, link: str, uptime: int = 0) -> None:
         """Name it; `link` is the outer end of its cable, `uptime` seconds its clock is ahead."""
         self.name, self.address, self.link, self._uptime = name, address, link, uptime
+        self._own = [] if name == _HEAD else ["--pid"]
         self._process: subprocess.Popen[str] | None = None
         self._pid = 0
 
@@ -61,8 +84,10 @@ class Machine:
 
     def boot(self, hosts: Path, prefix: int) -> None:
         """Start it, and plug in its cable."""
-        ahead = ["--time", f"--monotonic={self._uptime}"] if self._uptime else []
-        words = ["unshare", "--net", "--uts", "--pid", "--mount", "--fork", "--mount-proc", *ahead]
+        words = ["unshare", "--net", "--uts", "--mount", "--fork", *self._own]
+        words += ["--mount-proc"] if self._own else []
+        if self._uptime:
+            words += ["--time", f"--monotonic={self._uptime}", f"--boottime={self._uptime}"]
         self._process = subprocess.Popen(
             [*words, "--kill-child", "bash", "-c", _BOOT, "-", self.name, str(hosts)],
             stdin=subprocess.DEVNULL,
@@ -83,13 +108,16 @@ class Machine:
         inside += "link set lo up\nlink set eth0 up\n"
         _run(f"nsenter --target {self._pid} --net ip -batch -", inside)
 
+    @property
+    def enter(self) -> list[str]:
+        """The command that, from the outside or from the head, goes to this host."""
+        words = ["nsenter", "--target", str(self._pid), "--net", "--uts", "--mount", *self._own]
+        return [*words, "--time"] if self._uptime else words
+
     def command(self, words: Sequence[str], folder: Path | None = None) -> list[str]:
         """Return the command that runs `words` on this host, in `folder`."""
-        enter = ["nsenter", "--target", str(self._pid), "--net", "--uts", "--pid", "--mount"]
-        if self._uptime:
-            enter.append("--time")
         place = str(folder or Path.cwd())
-        return [*enter, "--", "sh", "-c", 'cd "$0" && exec "$@"', place, *words]
+        return [*self.enter, "--", "sh", "-c", 'cd "$0" && exec "$@"', place, *words]
 
     def run(self, *words: str) -> str:
         """Run a command there; return what it prints, fail if it fails."""
@@ -143,6 +171,8 @@ class Network:
         ]
         self.address = f"{net}.254"
         """This machine's own address on the network."""
+        self.agent = folder / "agent"
+        """What a launcher on the head can use in place of ssh."""
 
     def __enter__(self) -> Network:
         """Start them all."""
@@ -157,6 +187,7 @@ class Network:
                 machine.boot(self._hosts, 24)
                 _run(f"ip link set {machine.link} master {self._bridge} up")
             self._settle()
+            self._write_agent()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -178,6 +209,15 @@ class Network:
     def __getitem__(self, name: str) -> Machine:
         """Return a host by its name."""
         return next(machine for machine in self.machines if machine.name == name)
+
+    def _write_agent(self) -> None:
+        """Write the script that stands in for ssh."""
+        cases = "".join(
+            f"{machine.name}|{machine.address}) enter='{' '.join(machine.enter)}' ;;\n"
+            for machine in self.machines
+        )
+        self.agent.write_text(_AGENT.format(cases=cases))
+        self.agent.chmod(0o755)
 
     def _settle(self) -> None:
         """Wait until the switch lets everything through."""
