@@ -64,7 +64,7 @@ def main() -> None:
     """Print both times."""
     n, d = (int(sys.argv[1]), int(sys.argv[2])) if len(sys.argv) > 2 else (20_000, 5_000)
     x, s = table(n, d)
-    y = (s > 0) * 1.0
+    y: Floats = np.asarray((s > 0) * 1.0, dtype=np.float64)
     rows = Csr(x.data, x.indices, x.indptr, d)
     found = fit(
         SerialWorld(),
