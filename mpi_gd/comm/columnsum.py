@@ -18,6 +18,7 @@ digits, and above 2^128 become infinite. The last piece stays float64.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -63,7 +64,8 @@ class ColumnSum:
         self._bits, self._k = find_bits(n_tiles), n_outputs
         self._width = self._bounds[-1] * n_outputs
         n_limbs = 2 if mode == "exact" else 1
-        kind = np.float32 if mode == "float32" else np.float64
+        self._is_float32 = mode == "float32"
+        kind = np.float32 if self._is_float32 else np.float64
         self._message: NDArray[Any] = np.zeros(n_limbs * self._width, dtype=kind)
         self._pieces = [
             self._message[n_limbs * first * n_outputs : n_limbs * last * n_outputs].reshape(
@@ -75,6 +77,11 @@ class ColumnSum:
         self._overflow = False
         rest_mode: Reduction = "fast" if mode == "float32" else mode
         self._rest = TileSum(world, n_tiles, n_rest, rest_mode, 1 + extra)
+
+    @property
+    def rounding(self) -> float:
+        """Return the error of a sum, as a share of the ranks' sums without their signs."""
+        return math.expm1(self._world.size * math.log1p(2.0**-24)) if self._is_float32 else 0.0
 
     @property
     def exponents(self) -> NDArray[np.int64]:

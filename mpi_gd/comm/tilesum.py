@@ -56,6 +56,9 @@ class TileSum:
     whose sum stays below 2^53, or come from one rank alone.
     """
 
+    rounding: float = 0.0
+    """What the message adds to the rounding of float64."""
+
     def __init__(
         self, world: World, n_tiles: int, width: int, mode: Reduction = "exact", extra: int = 0
     ) -> None:

@@ -8,18 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.comm import ColumnSum, Reduction, Terms, World
+from mpi_gd.data.grid import BY_COLUMN
 from mpi_gd.matrix import STEP, Chunk, Columns
 from mpi_gd.objective.rows import Floats, Rows
 
 __all__ = ["ColumnPlan", "is_by_column", "sum_moments"]
 
-# With fewer columns it costs less to add tile after tile: a tile has numbers in most of them.
-_LEAST_COLUMNS = 1 << 18
-
 
 def is_by_column(rows: Rows) -> bool:
     """Whether sums over the rows are made column by column."""
-    return rows.x.has_columns and rows.x.shape[1] >= _LEAST_COLUMNS
+    return rows.x.has_columns and rows.x.shape[1] >= BY_COLUMN
 
 
 class ColumnPlan:

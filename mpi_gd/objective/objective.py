@@ -118,6 +118,15 @@ class Objective:
             is_ill_conditioned=self._is_ill_conditioned,
         )
 
+    @property
+    def rounding(self) -> float:
+        """Return the largest error of a gradient, as `stop.tol` counts, from float32 messages.
+
+        In these coordinates columns have a root mean square of about 1, so that the ranks' sums of
+        one, without their signs, add up to the root mean square of dloss/dz at most.
+        """
+        return self._sums["0"].rounding
+
     def answer(self, question: Question, votes: Floats | None = None) -> Reply:
         """Answer with one Allreduce; collective, the same question and answer on all ranks.
 

@@ -1,4 +1,4 @@
-"""The sum over columns: the bits of the sum over tiles, in pieces, for terms that are seldom there."""
+"""The sum over columns: the bits of the sum over tiles, where most terms are 0, in pieces."""
 
 from __future__ import annotations
 
@@ -93,8 +93,10 @@ def test_the_bits_of_a_sum_over_tiles_for_any_owners(
     # A column without any term: its sum is 0.
     partials[:, 0:k] = 0.0
     expected = np.concatenate(
-        [TileSum(SerialWorld(), n, 10 * k).sum(partials[:, :-N_REST])]
-        + [TileSum(SerialWorld(), n, N_REST).sum(partials[:, -N_REST:])]
+        [
+            TileSum(SerialWorld(), n, 10 * k).sum(partials[:, :-N_REST]),
+            TileSum(SerialWorld(), n, N_REST).sum(partials[:, -N_REST:]),
+        ]
     ).tobytes()
     cuts = [min(cut, n) for cut in cuts]
     assert on_cuts(partials, cuts, seed, k) == [expected * 2] * (len(cuts) + 1)
