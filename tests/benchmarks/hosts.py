@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.launch import environment, kill_the_rest, mpi_kind, mpirun_command
 from tests.machines.network import Network
 
-__all__ = ["Wire", "mpirun_on", "switched"]
+__all__ = ["mpirun_on", "switched"]
 
 _REPOSITORY = Path(__file__).parents[2]
 _SWITCH = _REPOSITORY / "tests" / "machines" / "switch.py"
@@ -27,10 +27,6 @@ pid=$(cat "{folder}/pid.$1") || exit 1
 shift
 exec nsenter --target "$pid" --net --uts --pid --mount -- sh -c "cd {place} && $*"
 """
-
-
-class Wire(tuple[float, float]):
-    """One-way delay in microseconds, and Mbit/s."""
 
 
 @contextlib.contextmanager
@@ -81,19 +77,18 @@ def mpirun_on(
             cwd=_REPOSITORY,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=subprocess.STDOUT,
             env=environment(mark, {**settings, **(env or {})}),
             start_new_session=True,
         )
         try:
-            out, err = process.communicate(timeout=timeout)
+            out = process.communicate(timeout=timeout)[0].decode()
         except subprocess.TimeoutExpired:
             raise RuntimeError(f"not done after {timeout} s: {' '.join(command)}") from None
         finally:
             kill_the_rest(process, mark)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {process.returncode}\n{out}{err}")
+        raise RuntimeError(f"{' '.join(command)}: {process.returncode}\n{out}")
     return out
 
 
