@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -35,6 +36,8 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--columns", type=int, default=1_000_000)
     given = parser.parse_args()
+    # A timeout ends it as an error would: the hosts and the switch must not be left.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     why = why_no_network()
     if why:
         print(why, file=sys.stderr)

@@ -10,6 +10,7 @@ from mpi4py import MPI
 
 from mpi_gd.comm import ColumnSum, SerialWorld, Terms, World
 from mpi_gd.comm.mpi import MpiWorld
+from mpi_gd.comm.ulfm import SurvivingWorld
 from mpi_gd.solvers.solver import Floats
 
 pytestmark = pytest.mark.mpi
@@ -67,3 +68,7 @@ def test_same_bytes_as_on_one_rank(world: MpiWorld) -> None:
     alone, expected = sums_of(SerialWorld(), 0, N_TILES)
     assert total.tobytes() == expected.tobytes()
     assert column_sum.exponents.tobytes() == alone.exponents.tobytes()
+
+
+def test_a_world_that_survives_has_nothing_under_way_in_the_background() -> None:
+    assert SurvivingWorld.allreduce_pieces is World.allreduce_pieces
