@@ -31,6 +31,7 @@ from mpi_gd.objective import (
     find_scaling,
     find_spread,
     find_start,
+    is_by_column,
 )
 from mpi_gd.penalties import Bound
 from mpi_gd.solvers import SOLVERS, Auto, Problem, Solver
@@ -169,8 +170,8 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
     )
     # Found once: a checkpoint is made while all wait, and the file may be gone by then.
     shared = {"the data": data.fingerprint, **needs(job)}
-    if data.grid.n_stored:
-        # Of sparse rows earlier versions made other tiles, and so other bits.
+    if is_by_column(rows):
+        # Of wide sparse rows earlier versions made other tiles, and so other bits.
         shared["tiles"] = f"{data.grid.n_tiles} of {data.grid.tile_rows} rows"
     with world.phase("matching solver and objective"):
         solver = _matching(job.solver, objective.problem)

@@ -1,6 +1,7 @@
 """The objective: a solver's questions answered from rows, loss, penalty and communicator."""
 
 from mpi_gd.objective.binding import bind_penalty
+from mpi_gd.objective.bycolumn import is_by_column
 from mpi_gd.objective.objective import Objective, Reply
 from mpi_gd.objective.rank import MOST_COLUMNS, Rank, find_rank
 from mpi_gd.objective.rows import Rows
@@ -19,4 +20,5 @@ __all__ = [
     "find_scaling",
     "find_spread",
     "find_start",
+    "is_by_column",
 ]
