@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,10 +142,8 @@ class Objective:
         key = self._plan(question.batch, question.hessian)
         tile_sum = self._sums[key]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            if self._columns and isinstance(tile_sum, ColumnSum):
-                sums, extra, digest, computed = self._by_column(
-                    question, votes, self._columns, tile_sum, began
-                )
+            if isinstance(tile_sum, ColumnSum):
+                sums, extra, digest, computed = self._by_column(question, votes, tile_sum, began)
             elif question.hessian or self._is_wide:
                 sums, extra, digest, computed = self._streamed(question, votes, tile_sum, began)
             else:
@@ -272,12 +271,7 @@ class Objective:
         return partials
 
     def _by_column(
-        self,
-        question: Question,
-        votes: Floats | None,
-        plan: ColumnPlan,
-        column_sum: ColumnSum,
-        began: int,
+        self, question: Question, votes: Floats | None, column_sum: ColumnSum, began: int
     ) -> tuple[Floats, Floats, int, int]:
         """Sum the gradient of sparse rows column by column; return what `_streamed` does."""
         pieces = self._chunks(question.batch)
@@ -292,6 +286,8 @@ class Objective:
             extra[1 + self._n_votes + self._world.rank] = computed - began
             pulse.waiting()
 
+        # Where there is such a sum, there is its plan.
+        plan = cast(ColumnPlan, self._columns)
         terms = plan.terms(self._rows.x.by_columns(pieces), lambda chunk: chunk.times(r))
         sums = column_sum.sum(terms, rest, extra, when_made)
         return plan.expanded(sums), extra, digest, computed
