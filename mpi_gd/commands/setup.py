@@ -35,6 +35,7 @@ from mpi_gd.objective import (
     find_scaling,
     find_spread,
     find_start,
+    is_by_column,
     require_finite,
     takes_moments,
 )
@@ -202,6 +203,9 @@ def set_up(
     )
     # Found once: a checkpoint is made while all wait, and the file may be gone by then.
     shared = {"the data": data.fingerprint, **needs(job)}
+    if is_by_column(rows):
+        # Of wide sparse rows earlier versions made other tiles, and so other bits.
+        shared["tiles"] = f"{data.grid.n_tiles} of {data.grid.tile_rows} rows"
     with world.phase("matching solver and objective"):
         solver = _matching(job.solver, objective.problem)
     start = find_start(world, rows, y, job.loss, scaling, free.reshape(-1), gram)

@@ -1,6 +1,7 @@
 """The objective: a solver's questions answered from rows, loss, penalty and communicator."""
 
 from mpi_gd.objective.binding import bind_penalty
+from mpi_gd.objective.bycolumn import is_by_column
 from mpi_gd.objective.certificate import Certificate, Certifier, find_certifier
 from mpi_gd.objective.gram import Gram, GramPass, Squares, takes_moments
 from mpi_gd.objective.objective import Objective, Reply
@@ -27,6 +28,7 @@ __all__ = [
     "find_scaling",
     "find_spread",
     "find_start",
+    "is_by_column",
     "require_finite",
     "takes_moments",
     "weighted_means",

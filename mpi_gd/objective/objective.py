@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd import pulse
-from mpi_gd.comm import Reduction, SerialWorld, TileSum, World
+from mpi_gd.comm import ColumnSum, Reduction, SerialWorld, TileSum, World
 from mpi_gd.errors import OutOfStep
 from mpi_gd.losses import Loss, Squared
+from mpi_gd.objective.assembly import Assembly
+from mpi_gd.objective.bycolumn import ColumnPlan, is_by_column
+from mpi_gd.objective.chunks import Chunking, Chunks
 from mpi_gd.objective.elimination import Elimination, eliminate
 from mpi_gd.objective.gram import Gram, Squares
-from mpi_gd.objective.kernel import COUNT, LOSS, RESIDUAL, WEIGHT, Curvature, Kernel
+from mpi_gd.objective.kernel import COUNT, N_SUMS, RESIDUAL, Curvature, Kernel, Residual
+from mpi_gd.objective.messages import Messages
 from mpi_gd.objective.moments import second_moments
+from mpi_gd.objective.rest import PenaltyRest
 from mpi_gd.objective.rows import Floats, Rows
-from mpi_gd.objective.sample import BatchPlan, BatchRows, sampled_rows
+from mpi_gd.objective.sample import BatchPlan
 from mpi_gd.objective.scaling import Scaling
 from mpi_gd.objective.workers import Workers, seed_of
 from mpi_gd.penalties import Bound
@@ -29,13 +34,6 @@ from mpi_gd.solvers import Answer, Problem, Question, Sample
 
 __all__ = ["Objective", "Reply"]
 
-# The questions' sums are told apart by the batch's size, 0 for tiles, and this much more where the
-# Hessian, or its factors, are asked for too, its product alone, the change from another point, or
-# what so many workers do. A tile's sums are as large in a sample.
-_HESSIAN_KEY, _FACTORS_KEY, _PRODUCT_KEY, _CHANGE_KEY, _WORK_KEY = "h", "k", "v", "d", "w"
-# A change is small where the points are near each other, as at first, and grows from there.
-_CHANGE_SPARE_BITS = 24
-_KEY = re.compile(r"(\d+)([a-z]?)(\d*)")
 _WIDE = 1 << 14
 
 
@@ -82,7 +80,7 @@ class Objective:
         """
         self._world, self._rows, self._seed = world, rows, seed
         self._loss, self._penalty, self._scaling = loss, penalty, scaling
-        self._reduction, self._n_votes = reduction, n_votes
+        self._n_votes = n_votes
         self._fixed = None if free is None or free.all() else ~free
         self._is_ill_conditioned, self._kink_width = is_ill_conditioned, kink_width
         self.squares = None if gram is None else _squares(gram, scaling, self._fixed)
@@ -93,16 +91,27 @@ class Objective:
         self._kernel = Kernel(rows, loss, scaling.n_outputs, shift)
         # What rides in the message: a digest of u, votes, each rank's compute seconds.
         self._extra = np.zeros(1 + n_votes + world.size)
-        self._sums: dict[str, TileSum] = {"0": self._tile_sum(rows.grid.n_tiles)}
+        self._columns: ColumnPlan | None = None
+        if is_by_column(rows):
+            is_used = (scaling.mean_squares > 0) | (scaling.mean != 0)
+            self._columns = ColumnPlan(is_used, scaling.n_outputs)
+        self._messages = Messages(
+            world,
+            rows.grid,
+            self._kernel,
+            reduction,
+            self._extra.size,
+            self._columns,
+            lambda n_workers: self._crew(n_workers).n_slots,
+        )
+        self._chunking = Chunking(rows, seed)
+        self._assembly = Assembly(scaling, penalty, self._fixed)
         # Sums so long that those of all tiles at once would leave the cache, or fill the memory.
         self._is_wide = self._kernel.width >= _WIDE
         n_rows = 0 if self._is_wide else rows.n_tiles
         self._partials = np.empty((n_rows, self._kernel.width))
         self._n_answers = 0
-        self._batches: dict[int, BatchRows] = {}
         self._workers: dict[int, Workers] = {}
-        self._samples: dict[Sample, _Chunks] = {}
-        self._all = _Chunks(list(rows.tiles()), rows.first_tile == 0 and rows.n_tiles > 0, 1.0)
 
     @property
     def n_params(self) -> int:
@@ -122,7 +131,7 @@ class Objective:
             mean_curvature=self._loss.usual_curvature * float(squares.mean()) + float(bends.mean()),
             max_curvature=curvature * float(squares.sum()) + penalty.curvature(),
             n_batches=lambda size: BatchPlan(self._rows.grid, size).n_batches,
-            rest=None if penalty.is_smooth else _Rest(penalty, scaling.n_outputs),
+            rest=None if penalty.is_smooth else PenaltyRest(penalty, scaling.n_outputs),
             has_kinks=not self._loss.is_smooth,
             kink_width=self._kink_width,
             n_outputs=scaling.n_outputs,
@@ -133,6 +142,15 @@ class Objective:
             tile_rows=self._rows.grid.tile_rows,
             row_numbers=self._rows.grid.row_numbers,
         )
+
+    @property
+    def rounding(self) -> float:
+        """Return the largest error of a gradient, as `stop.tol` counts, from float32 messages.
+
+        In these coordinates columns have a root mean square of about 1, so that the ranks' sums of
+        one, without their signs, add up to the root mean square of dloss/dz at most.
+        """
+        return self._messages.rounding
 
     def answer(self, question: Question, votes: Floats | None = None) -> Reply:
         """Answer with one Allreduce; collective, the same question and answer on all ranks.
@@ -147,10 +165,14 @@ class Objective:
         self._kernel.loss = (
             self._loss.smoothed(question.smoothing) if question.smoothing else self._loss
         )
-        tile_sum = self._plan(_key(question))
-        chunks = self._chunks(question)
+        tile_sum = self._messages.of(question)
+        chunks = self._chunking.of(question)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            if question.hessian or self._is_wide:
+            if isinstance(tile_sum, ColumnSum):
+                sums, extra, digest, computed = self._by_column(
+                    question, chunks, votes, tile_sum, began
+                )
+            elif question.hessian or self._is_wide:
                 sums, extra, digest, computed = self._streamed(
                     question, chunks, votes, tile_sum, began
                 )
@@ -172,10 +194,10 @@ class Objective:
                 # All terms grow with the loss's derivatives; a change comes and goes in size.
                 tile_sum.follow(float(gradient_sums[RESIDUAL]) * chunks.factor)
             if question.along is None:
-                answer = self._assemble(question, gradient_sums, sums[self._kernel.width :])
+                answer = self._assembly.answer(question, gradient_sums, sums[self._kernel.width :])
             else:
-                answer = self._assemble_product(question.along, gradient_sums)
-            answer = self._with_control(question, answer)
+                answer = self._assembly.product(question.along, gradient_sums)
+            answer = self._assembly.with_control(question, answer)
         if question.optimum:
             answer = dataclasses.replace(answer, optimum=self._optimum())
         usual, n_rows = self._extra.size, int(gradient_sums[COUNT])
@@ -193,17 +215,7 @@ class Objective:
 
     def _from_moments(self, u: Floats, squares: Squares, votes: Floats | None, began: int) -> Reply:
         """Answer from the second moments; the message has what rides along, and nothing else."""
-        value, gradient = squares.at(u)
-        value_error, errors = squares.errors(u)
-        residual = float(np.sqrt(2.0 * value))
-        d = len(u) - 1
-        self._penalty.add_gradient(u[:d], gradient[:d])
-        hessian = squares.hessian.copy()
-        np.einsum("ii->i", hessian)[:d] += self._penalty.hessian_diagonal()
-        if self._fixed is not None:
-            gradient[self._fixed] = errors[self._fixed] = 0.0
-            hessian[self._fixed] = 0.0
-            hessian[:, self._fixed] = 0.0
+        answer = self._assembly.from_moments(u, squares)
         extra, digest = self._fill_extra(Question(u), votes)
         computed = time.perf_counter_ns()
         extra[1 + self._n_votes + self._world.rank] = computed - began
@@ -214,14 +226,7 @@ class Objective:
         self._require_step(extra[0], digest)
         n_rows, self._n_unread = self._n_unread, 0
         return Reply(
-            answer=Answer(
-                value + self._penalty.value(u[:d]),
-                gradient,
-                residual,
-                hessian,
-                error=float(errors.max()),
-                value_error=value_error,
-            ),
+            answer=answer,
             votes=extra[1 : 1 + self._n_votes].copy(),
             compute=extra[1 + self._n_votes :] * 1e-9,
             n_rows=n_rows,
@@ -236,10 +241,10 @@ class Objective:
         usual = self._kernel.curvature
         self._kernel.curvature, self._kernel.loss = curvature, self._loss
         question = Question(u, hessian=True, sample=sample)
-        tile_sum = self._tile_sum(self._rows.grid.n_tiles, _HESSIAN_KEY)
+        tile_sum = self._messages.hessian_sum()
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                sums, *_ = self._streamed(question, self._chunks(question), None, tile_sum, 0)
+                sums, *_ = self._streamed(question, self._chunking.of(question), None, tile_sum, 0)
         finally:
             self._kernel.curvature = usual
             pulse.done()
@@ -255,17 +260,16 @@ class Objective:
         Each is the first local row and (n, n_params), in the solver's coordinates.
         """
         w, b = self._scaling.to_kernel(u)
-        for first, dense, r in self._kernel.residuals(w, b, self._loss):
+        for first, dense, r in self._kernel.scores(w, b, self._loss):
             yield first, self._scaling.scores(dense, r)
 
     def exponents(self) -> dict[str, NDArray[np.int64]]:
         """Return the exact sums' exponents, which are part of the training's state."""
-        return {key: tile_sum.exponents for key, tile_sum in self._sums.items()}
+        return self._messages.exponents()
 
     def set_exponents(self, exponents: dict[str, NDArray[np.int64]]) -> None:
         """Take the exponents from a checkpoint."""
-        for key, values in exponents.items():
-            self._plan(key).set_exponents(values)
+        self._messages.set_exponents(exponents)
 
     def _optimum(self) -> Floats:
         """Return the minimum of least squares, to the digits that the data have; collective."""
@@ -280,40 +284,6 @@ class Objective:
         ridge = self._penalty.hessian_diagonal() * np.square(scaling.deviation) * scaling.weight
         has_intercept = self._fixed is None or not self._fixed[-1]
         return eliminate(second_moments(self._world, rows, y), has_intercept, ridge)
-
-    def _width(self, kind: str) -> int:
-        """Return how many sums answer a question of a kind."""
-        kernel = self._kernel
-        more = {_HESSIAN_KEY: kernel.hessian_width, _FACTORS_KEY: kernel.factors_width}
-        return kernel.width + more.get(kind, 0)
-
-    def _tile_sum(self, n_terms: int, kind: str = "", n_slots: int = 0) -> TileSum:
-        """Plan a message for sums of `n_terms` rows of partial sums, and for the workers' slots."""
-        width = self._width(kind)
-        extra = self._extra.size + n_slots
-        if kind == _CHANGE_KEY:
-            return TileSum(
-                self._world, n_terms, width, self._reduction, extra, spare_bits=_CHANGE_SPARE_BITS
-            )
-        return TileSum(self._world, n_terms, width, self._reduction, extra)
-
-    def _plan(self, key: str) -> TileSum:
-        """Make what such questions need, if it is not there; return their message."""
-        if key in self._sums:
-            return self._sums[key]
-        parts = _KEY.fullmatch(key)
-        if parts is None:
-            raise ValueError(f"got the sum {key!r}, expected one of this objective's")
-        size, n_workers = int(parts[1]), int(parts[3] or 0)
-        n_terms = self._rows.grid.n_tiles
-        if size:
-            plan = BatchPlan(self._rows.grid, size)
-            rows = self._rows
-            self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
-            n_terms = plan.n_lanes
-        n_slots = self._crew(n_workers).n_slots if n_workers else 0
-        self._sums[key] = self._tile_sum(n_terms, parts[2], n_slots)
-        return self._sums[key]
 
     def _crew(self, n_workers: int) -> Workers:
         """Return the workers whose rows are here, each with an objective of its own."""
@@ -337,56 +307,59 @@ class Objective:
             self._workers[n_workers] = crew
         return self._workers[n_workers]
 
-    def _chunks(self, question: Question) -> _Chunks:
-        """Return the local rows of each term of a sum: tiles, their beginnings, or of a batch."""
-        if question.batch:
-            return _Chunks(self._batches[question.batch.size].of(question.batch.number), False, 1.0)
-        if question.sample is None:
-            return self._all
-        found = self._samples.get(question.sample)
-        if found is None:
-            found = self._samples[question.sample] = self._sampled(question.sample)
-        return found
-
-    def _sampled(self, sample: Sample) -> _Chunks:
-        """Return the local rows of a sample of tiles."""
-        grid, first, last = self._rows.grid, self._rows.first_tile, self._rows.last_tile
-        offset = first * grid.tile_rows
-        rows = sampled_rows(grid, sample.stride, sample.rows, self._seed)
-        own = [(i - offset, j - offset) for tile, i, j in rows if first <= tile < last]
-        return _Chunks(own, first <= rows[0][0] < last, grid.n_tiles / len(rows))
-
-    def _local_sums(self, question: Question, chunks: _Chunks) -> Floats:
+    def _local_sums(self, question: Question, chunks: Chunks) -> Floats:
         """Return the sums over this rank's tiles, or over its chunks of a sample or batch."""
         room = self._partials
         if len(chunks.places) > len(room):
             room = np.empty((len(chunks.places), self._kernel.width))
         partials = room[: len(chunks.places)]
-        compute = self._computing(question)
+        residual = self._residual(question)
         for (start, stop), sums in zip(chunks.places, partials, strict=True):
-            compute(start, stop, sums)
+            self._kernel.rows(start, stop, residual, sums)
         return partials
 
-    def _computing(self, question: Question) -> Callable[[int, int, Floats], None]:
-        """Return what puts the sums over local rows [start, stop) into an array."""
-        kernel = self._kernel
-        w, b = self._scaling.to_kernel(question.u)
+    def _residual(self, question: Question) -> Residual:
+        """Return what X' is multiplied by for such a question."""
+        here = self._scaling.to_kernel(question.u)
         if question.control is not None:
-            there = self._scaling.to_kernel(question.control)
-            return lambda start, stop, sums: kernel.changes(start, stop, (w, b), there, sums)
+            return self._kernel.change(here, self._scaling.to_kernel(question.control))
         if question.along is None:
-            return lambda start, stop, sums: kernel.rows(start, stop, w, b, sums)
-        kernel.stand_at(w, b)
+            return self._kernel.gradient_at(here)
         along = question.along
         if self._fixed is not None:
             along = np.where(self._fixed, 0.0, along)
-        v, c = self._scaling.to_kernel(along)
-        return lambda start, stop, sums: kernel.products(start, stop, v, c, sums)
+        return self._kernel.product(here, self._scaling.to_kernel(along))
+
+    def _by_column(
+        self,
+        question: Question,
+        chunks: Chunks,
+        votes: Floats | None,
+        column_sum: ColumnSum,
+        began: int,
+    ) -> tuple[Floats, Floats, int, int]:
+        """Sum the gradient of sparse rows column by column; return what `_streamed` does."""
+        rest = np.empty((len(chunks.places), self._scaling.n_outputs + N_SUMS))
+        r = self._kernel.residuals(chunks.places, self._residual(question), rest)
+        extra, digest = self._fill_extra(question, votes)
+        computed = began
+
+        def when_made() -> None:
+            nonlocal computed
+            computed = time.perf_counter_ns()
+            extra[1 + self._n_votes + self._world.rank] = computed - began
+            pulse.waiting()
+
+        # Where there is such a sum, there is its plan.
+        plan = cast(ColumnPlan, self._columns)
+        terms = plan.terms(self._rows.x.by_columns(chunks.places), lambda chunk: chunk.times(r))
+        sums = column_sum.sum(terms, rest, extra, when_made)
+        return plan.expanded(sums), extra, digest, computed
 
     def _streamed(
         self,
         question: Question,
-        chunks: _Chunks,
+        chunks: Chunks,
         votes: Floats | None,
         tile_sum: TileSum,
         began: int,
@@ -395,8 +368,8 @@ class Objective:
 
         Return the sums, what rode along, the digest of u, and when the computing was done.
         """
-        compute = self._computing(question)
-        terms = np.empty(self._width(_kind(question)))
+        residual = self._residual(question)
+        terms = np.empty(self._messages.width(question))
         extra, digest = self._fill_extra(question, votes)
         place = 1 + self._n_votes + self._world.rank
         computed = began
@@ -404,7 +377,7 @@ class Objective:
         def tiles() -> Iterator[Floats]:
             nonlocal computed
             for start, stop in chunks.places:
-                compute(start, stop, terms)
+                self._kernel.rows(start, stop, residual, terms)
                 yield terms
             computed = time.perf_counter_ns()
             extra[place] = computed - began
@@ -413,7 +386,7 @@ class Objective:
         def pilot() -> Floats:
             terms[:] = 0.0
             if chunks.has_first:
-                compute(*chunks.places[0], terms)
+                self._kernel.rows(*chunks.places[0], residual, terms)
             return terms
 
         return tile_sum.sum_stream(tiles, pilot, extra), extra, digest, computed
@@ -443,131 +416,8 @@ class Objective:
                 "NPY_DISABLE_CPU_FEATURES alike on all of them"
             )
 
-    def _assemble(self, question: Question, sums: Floats, hessian_sums: Floats) -> Answer:
-        """Return the smooth part's value, gradient and Hessian in the solver's coordinates."""
-        weight = float(sums[WEIGHT]) or 1.0
-        coef = question.u[: -self._scaling.n_outputs]
-        gradient = self._scaling.gradient(sums)
-        gradient /= weight
-        self._penalty.add_gradient(coef, gradient[: len(coef)])
-        value = float(sums[LOSS]) / weight + self._penalty.value(coef)
-        if self._fixed is not None:
-            gradient[self._fixed] = 0.0
-        answer = Answer(value, gradient, float(np.sqrt(sums[RESIDUAL] / weight)))
-        if not question.hessian:
-            return answer
-        if question.kronecker:
-            factor, coupling = self._factors(hessian_sums / weight)
-            return dataclasses.replace(answer, hessian=factor, coupling=coupling)
-        hessian = self._scaling.hessian(hessian_sums)
-        hessian /= weight
-        self._bend(hessian, self._penalty.hessian_diagonal(), self._fixed)
-        return dataclasses.replace(answer, hessian=hessian)
-
-    def _factors(self, means: Floats) -> tuple[Floats, Floats]:
-        """Return the Kronecker factors of the Hessian."""
-        n_outputs = self._scaling.n_outputs
-        single = dataclasses.replace(self._scaling, n_outputs=1)
-        coupling = means[-(n_outputs**2) :].reshape(n_outputs, n_outputs)
-        hessian = single.hessian(means[: -(n_outputs**2)])
-        fixed = None if self._fixed is None else self._fixed[::n_outputs]
-        # All outputs of a column are penalized alike, and of the first factor has the penalty too.
-        self._bend(hessian, self._penalty.hessian_diagonal()[::n_outputs], fixed)
-        # The first factor's h is the mean of the outputs' own, so the second one's mean is 1.
-        return hessian, coupling / (float(np.trace(coupling)) / n_outputs or 1.0)
-
-    @staticmethod
-    def _bend(hessian: Floats, penalty: Floats, fixed: NDArray[np.bool_] | None) -> None:
-        """Add a penalty's Hessian, and leave out what is held."""
-        diagonal = hessian.reshape(-1)[:: len(hessian) + 1]
-        diagonal[: len(penalty)] += penalty
-        if fixed is not None:
-            hessian[fixed] = 0.0
-            hessian[:, fixed] = 0.0
-
-    def _assemble_product(self, along: Floats, sums: Floats) -> Answer:
-        """Return the smooth part's Hessian times `along`."""
-        k = -self._scaling.n_outputs
-        product = self._scaling.gradient(sums)
-        product /= float(sums[WEIGHT]) or 1.0
-        product[:k] += self._penalty.hessian_diagonal() * along[:k]
-        if self._fixed is not None:
-            product[self._fixed] = 0.0
-        return Answer(np.nan, np.empty(0), np.nan, product=product)
-
-    def _with_control(self, question: Question, answer: Answer) -> Answer:
-        """Take the penalty's gradient at the other point off, where there is one."""
-        if question.control is None:
-            return answer
-        other = np.zeros_like(answer.gradient)
-        k = -self._scaling.n_outputs
-        self._penalty.add_gradient(question.control[:k], other[:k])
-        if self._fixed is not None:
-            other[self._fixed] = 0.0
-        return dataclasses.replace(answer, gradient=answer.gradient - other)
-
-
-def _kind(question: Question) -> str:
-    """Return what tells the sums of such a question from those of others about the same rows."""
-    if question.work:
-        return _WORK_KEY
-    if question.control is not None:
-        return _CHANGE_KEY
-    if question.along is not None:
-        return _PRODUCT_KEY
-    if question.hessian:
-        return _FACTORS_KEY if question.kronecker else _HESSIAN_KEY
-    return ""
-
-
-def _key(question: Question) -> str:
-    """Return the name of the sums that answer such a question."""
-    size = question.batch.size if question.batch else 0
-    return f"{size}{_kind(question)}{question.work.n_workers if question.work else ''}"
-
 
 def _squares(gram: Gram, scaling: Scaling, fixed: NDArray[np.bool_] | None) -> Squares:
     """Return the squared loss in the solver's coordinates."""
     squares = gram.squares(scaling, has_intercept=fixed is None or not fixed[-1])
     return squares if fixed is None else squares.held(fixed)
-
-
-@dataclass(frozen=True)
-class _Chunks:
-    """The local rows of each term of a sum."""
-
-    places: list[tuple[int, int]]
-    has_first: bool
-    """Whether the first of them is the first of all ranks'."""
-    factor: float
-    """How many times larger a sum over all tiles is, about."""
-
-
-class _Rest:
-    """A penalty's part without derivatives, of coefficients and intercepts together."""
-
-    def __init__(self, penalty: Bound, n_outputs: int) -> None:
-        self._penalty, self._n_outputs = penalty, n_outputs
-        self.blocks, self.is_convex = penalty.blocks, penalty.is_convex
-        self.l1 = self._padded(penalty.l1, 0.0)
-        self.lower = self._padded(penalty.lower, -np.inf)
-        self.upper = self._padded(penalty.upper, np.inf)
-
-    def _padded(self, array: Floats | None, value: float) -> Floats | None:
-        """Return an array of the coefficients with the intercepts' value."""
-        return None if array is None else np.append(array, np.full(self._n_outputs, value))
-
-    def value(self, u: Floats) -> float:
-        """Return the penalty of the coefficients."""
-        return self._penalty.rest(u[: -self._n_outputs])
-
-    def prox(self, v: Floats, step: float | Floats) -> Floats:
-        """Return the proximal map, which leaves the intercepts alone."""
-        k = -self._n_outputs
-        part = step if isinstance(step, float) else step[:k]
-        return np.append(self._penalty.prox(v[:k], part), v[k:])
-
-    def residual(self, u: Floats, gradient: Floats) -> Floats:
-        """Return the smallest subgradient of the whole objective."""
-        k = -self._n_outputs
-        return np.append(self._penalty.subgradient_residual(u[:k], gradient[:k]), gradient[k:])

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from mpi_gd.comm import Reduction, TileSum, World
 from mpi_gd.errors import DataError
+from mpi_gd.objective.bycolumn import is_by_column, sum_moments
 from mpi_gd.objective.rows import Floats, Rows
 from mpi_gd.objective.sample import sampled_rows
 
@@ -197,19 +198,23 @@ def find_scaling(
         def measure(pilot: ColumnMoments) -> ColumnMoments:
             return _moments(world, rows, pilot.mean, reduction)
 
-    pilot = _moments(world, rows, np.zeros(rows.x.shape[1]), "fast", first_only=True)
-    center = np.nan_to_num(pilot.mean, nan=0.0, posinf=0.0, neginf=0.0)
-    spread = np.nan_to_num(pilot.variance, nan=0.0, posinf=0.0, neginf=0.0)
-    sampled = None
-    if rough is not None and precondition and not standardize:
-        sampled = _sampled_moments(world, rows, center, reduction, rough)
-    found = sampled or measure(replace(pilot, mean=center, variance=spread))
+    by_column = is_by_column(rows)
+    if by_column:
+        found, sampled = _moments(world, rows, np.zeros(rows.x.shape[1]), reduction), None
+    else:
+        pilot = _moments(world, rows, np.zeros(rows.x.shape[1]), "fast", first_only=True)
+        center = np.nan_to_num(pilot.mean, nan=0.0, posinf=0.0, neginf=0.0)
+        spread = np.nan_to_num(pilot.variance, nan=0.0, posinf=0.0, neginf=0.0)
+        sampled = None
+        if rough is not None and precondition and not standardize:
+            sampled = _sampled_moments(world, rows, center, reduction, rough)
+        found = sampled or measure(replace(pilot, mean=center, variance=spread))
     if not found.n_rows:
         raise DataError("no row is left to train on: set data.test_fraction lower")
     if not found.weight:
         raise DataError("the weights of all rows are 0: at least one must count")
     far = np.abs(found.mean - found.center) > _PILOT_OFF * np.sqrt(found.variance)
-    if far.any():
+    if far.any() and not by_column:
         found = measure(found)
     mean, variance = found.mean, found.variance
     if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
@@ -260,12 +265,8 @@ def _require_constant(
     world: World, rows: Rows, columns: tuple[str, ...], suspects: NDArray[np.int64]
 ) -> None:
     """Raise DataError for a column that is not constant: its squares are too small to add."""
-    used = rows.x.columns(suspects)
-    if rows.weight is not None:
-        used = used[rows.weight > 0]
-    ends = np.full((2, len(suspects)), -np.inf)
-    if len(used):
-        ends[:] = used.max(axis=0), -used.min(axis=0)
+    is_used = np.ones(len(rows.x), dtype=bool) if rows.weight is None else rows.weight > 0
+    ends = rows.x.ends(suspects, is_used)
     world.allreduce_max(ends)
     high, low = ends[0], -ends[1]
     varies = np.flatnonzero(high - low > _CONSTANT * np.maximum(np.abs(high), np.abs(low)))
@@ -394,7 +395,10 @@ def _moments(
         for start, stop in own:
             yield terms(start, stop)
 
-    total = TileSum(world, rows.grid.n_tiles, 2 * d + 2, reduction).sum_stream(tiles, pilot)
+    if is_by_column(rows):
+        total = sum_moments(world, rows, reduction)
+    else:
+        total = TileSum(world, rows.grid.n_tiles, 2 * d + 2, reduction).sum_stream(tiles, pilot)
     weight_sum, n_rows = float(total[-2]), int(total[-1])
     if not weight_sum:
         return ColumnMoments(np.zeros(d), np.zeros(d), 0.0, n_rows, center)

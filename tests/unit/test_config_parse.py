@@ -139,8 +139,8 @@ def test_wrong_types(line: str, expected: str) -> None:
 
 def test_wrong_choices_and_texts() -> None:
     assert _message("reduction = 'exakt'\n" + _MINIMAL) == (
-        'job.toml:1: reduction: got \'exakt\' (text), expected "exact" or "fast"; did you mean '
-        '"exact"?'
+        'job.toml:1: reduction: got \'exakt\' (text), expected "exact", "fast" or "float32"; did '
+        'you mean "exact"?'
     )
     assert _message("name = 3\n" + _MINIMAL).endswith("expected text; put it in quotes")
     assert "NUL" in _message(_MINIMAL.replace("a.csv", "a\\u0000"))
