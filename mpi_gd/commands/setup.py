@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,10 @@ class Setup:
     """(n_rows,): the cluster of each row, numbers or text; None if the job names none."""
     needs: dict[str, Any]
     """What a checkpoint must share with the job that goes on from it, by name."""
+    reading_seconds: float
+    """Until the rows were in memory, or mapped into it."""
+    setup_seconds: float
+    """From then on, until all was ready for the first question."""
 
     @property
     def summary(self) -> str:
@@ -106,7 +111,9 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
     `kept`, on all ranks or none, is what was read before some ranks died.
     Raises on all ranks: DataError, FileError, JobError.
     """
+    began = time.monotonic()
     data = load(world, job.data, base, kept=kept)
+    loaded = time.monotonic()
     fraction, stop = job.data.test_fraction, data.start + len(data.y)
     held = held_out(data.start, stop, fraction, job.seed) if fraction else None
     part = find_part(world, data, held)
@@ -189,6 +196,8 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
         rank=rank,
         clusters=data.extras.get("cluster"),
         needs=shared,
+        reading_seconds=loaded - began,
+        setup_seconds=time.monotonic() - loaded,
     )
 
 

@@ -16,6 +16,7 @@ PACKAGE = Path(mpi_gd.__file__).parent
 LAYERS = {
     "doubled": 0,
     "allocation": 0,
+    "costs": 0,
     "errors": 0,
     "launcher": 0,
     "links": 0,

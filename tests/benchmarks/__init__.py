@@ -1,0 +1,1 @@
+"""Measurements that take a quiet machine; none of them is a test."""
