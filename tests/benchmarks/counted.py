@@ -3,7 +3,8 @@
     mpirun -n 2 python -m tests.benchmarks.counted OUT train JOB.toml ...
 
 OUT.RANK.json has the collective calls by name, the rows that this rank has read, each as often as
-it was read, and the seconds from the end of reading to the beginning of writing.
+it was read, the seconds from the end of reading to the beginning of writing, and the memory: the
+peak, and what there was at the end of each phase.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from mpi_gd.matrix import Block, Csr, Dense, Reader
 _calls: Counter[str] = Counter()
 _rows = 0
 _read_until = 0.0
-_phases: list[tuple[str, float, float]] = []
+_phases: list[tuple[str, float, float, int]] = []
 
 
 class _CountedReader(Reader):
@@ -72,9 +73,15 @@ def _note_phases() -> None:
             with plain(self, what, by_root=by_root):
                 yield
         finally:
-            _phases.append((what, began, time.perf_counter()))
+            _phases.append((what, began, time.perf_counter(), _memory("VmHWM")))
 
     World.phase = noted  # type: ignore[method-assign]
+
+
+def _memory(name: str) -> int:
+    """Return a figure of this process's memory, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{name}:"))
 
 
 def main(out: str, argv: list[str]) -> int:
@@ -88,10 +95,16 @@ def main(out: str, argv: list[str]) -> int:
         _count_rows(matrix)
     _note_phases()
     code = program.main(argv)
-    reading = [end for what, _, end in _phases if what.startswith(("reading", "scanning"))]
-    writing = [begin for what, begin, _ in _phases if what == "writing the path"]
+    reading = [end for what, _, end, _ in _phases if what.startswith(("reading", "scanning"))]
+    writing = [begin for what, begin, _, _ in _phases if what == "writing the path"]
     seconds = writing[0] - reading[-1] if reading and writing else 0.0
-    told = {"calls": _calls, "rows": _rows, "seconds": seconds}
+    told = {
+        "calls": _calls,
+        "rows": _rows,
+        "seconds": seconds,
+        "peak_bytes": _memory("VmHWM"),
+        "peaks": [(what, end - _phases[0][1], peak) for what, _, end, peak in _phases],
+    }
     Path(f"{out}.{rank}.json").write_text(json.dumps(told))
     return code
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tests.benchmarks.peers import N_THREADS
 from tests.benchmarks.problems import Problem
 
-__all__ = ["Fit", "Ours", "fit_ours", "fit_peer"]
+__all__ = ["Fit", "Ours", "fit_ours", "fit_peer", "run_limited"]
 
 Floats = NDArray[np.float64]
 _ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def fit_peer(
     words = [sys.executable, "-m", "tests.benchmarks.worker", str(folder)]
     words += [json.dumps(asdict(problem)), name, json.dumps(settings), str(out)]
     threads = {f"{name}_NUM_THREADS": str(N_THREADS) for name in ("OMP", "OPENBLAS", "MKL")}
-    failure, seconds, told = _run(words, threads, limit)
+    failure, seconds, told = run_limited(words, threads, limit)
     if failure:
         return Fit(failure)
     line = json.loads(told.strip().splitlines()[-1])
@@ -94,7 +94,7 @@ def fit_ours(
         module = ["-m", "tests.benchmarks.counted", str(counter)]
     mpirun = [str(ours.bin / "mpirun"), "-n", str(ours.n_ranks)]
     command = [*mpirun, str(ours.bin / "python"), *module, *words]
-    failure, whole, _ = _run(command, {"OPENBLAS_NUM_THREADS": "1"}, limit)
+    failure, whole, _ = run_limited(command, {"OPENBLAS_NUM_THREADS": "1"}, limit)
     if failure:
         return Fit(failure), {}
     did = _counts(counter, problem, ours.n_ranks) if counts or is_path else {}
@@ -141,7 +141,7 @@ def _counts(counter: Path, problem: Problem, n_ranks: int) -> dict[str, Any]:
     }
 
 
-def _run(words: Sequence[str], env: dict[str, str], limit: float) -> tuple[str, float, str]:
+def run_limited(words: Sequence[str], env: dict[str, str], limit: float) -> tuple[str, float, str]:
     """Run a command; return why it failed, its seconds and what it printed."""
     began = time.perf_counter()
     process = subprocess.Popen(
