@@ -163,7 +163,7 @@ def _spark(problem: Problem, x: Any, y: Floats, settings: Settings) -> Found:
 
 
 _LBFGS = _tols(1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
-_NEWTON = _tols(1e-3, 1e-4, 1e-6, 1e-8)
+_NEWTON = _tols(1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
 _SKLEARN, _INTEL = "scikit-learn", "scikit-learn-intelex"
 
 
