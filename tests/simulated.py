@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,7 +32,7 @@ class ThreadWorld(World):
 
     def __init__(self, meeting: _Meeting, rank: int, size: int) -> None:
         self._meeting, self.rank, self.size = meeting, rank, size
-        self.n_sums = self.n_maxima = 0
+        self.n_sums = self.n_maxima = self.n_long = 0
 
     def _all(self, mine: Any) -> list[Any]:
         """Return what every rank brings."""
@@ -56,6 +56,12 @@ class ThreadWorld(World):
         self._meeting.barrier.wait()
         buffer[:] = total
 
+    def allreduce_pieces(self, pieces: Iterable[NDArray[Any]]) -> None:
+        before = self.n_sums
+        super().allreduce_pieces(pieces)
+        self.n_sums = before
+        self.n_long += 1
+
     def allreduce_max(self, buffer: NDArray[Any]) -> None:
         self.n_maxima += 1
         buffer[:] = np.maximum.reduce(self._all(buffer.copy()))
@@ -75,9 +81,16 @@ class CountingWorld(SerialWorld):
 
     n_sums = 0
     n_maxima = 0
+    n_long = 0
+    """Messages in pieces: each goes with a sum, which is its last piece."""
 
     def allreduce_sum(self, buffer: NDArray[Any]) -> None:
         self.n_sums += 1
+
+    def allreduce_pieces(self, pieces: Iterable[NDArray[Any]]) -> None:
+        for _ in pieces:
+            pass
+        self.n_long += 1
 
     def allreduce_max(self, buffer: NDArray[Any]) -> None:
         self.n_maxima += 1

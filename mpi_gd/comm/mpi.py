@@ -6,6 +6,7 @@ import contextlib
 import sys
 import time
 import traceback
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -48,6 +49,15 @@ class MpiWorld(World):
     def allreduce_sum(self, buffer: NDArray[Any]) -> None:
         """Sum in place, by MPI's own SUM."""
         self._comm.Allreduce(MPI.IN_PLACE, buffer, MPI.SUM)
+
+    def allreduce_pieces(self, pieces: Iterable[NDArray[Any]]) -> None:
+        """Sum each in place; those that are made travel while the next is."""
+        requests: list[MPI.Request] = []
+        for piece in pieces:
+            requests.append(self._comm.Iallreduce(MPI.IN_PLACE, piece, MPI.SUM))
+            # MPI does its part of the work when it is called.
+            MPI.Request.Testall(requests)
+        MPI.Request.Waitall(requests)
 
     def allreduce_max(self, buffer: NDArray[Any]) -> None:
         """Take the maximum in place."""

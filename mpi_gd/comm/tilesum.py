@@ -24,25 +24,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.comm.world import World
 
-__all__ = ["Reduction", "TileSum"]
+__all__ = ["HIGHEST", "UNKNOWN", "Reduction", "TileSum", "agree", "find_bits"]
 
 Floats = NDArray[np.float64]
-Reduction = Literal["exact", "fast"]
+Whole = TypeVar("Whole", np.int32, np.int64)
+Reduction = Literal["exact", "fast", "float32"]
 
 # An exponent leaves room for terms 2^8 times as large as the first ones.
 _SPARE_BITS = 8
 # They are agreed on anew when the terms' size has fallen to 2^-8 of what it was.
 _FALL_BITS = 8
-_UNKNOWN = -(1 << 20)
+UNKNOWN = -(1 << 20)
 # Exponents for which the limbs' units and the extraction constants are normal numbers.
-_LOWEST, _HIGHEST = -800, 960
+_LOWEST, HIGHEST = -800, 960
 # So many tiles, and about so many numbers, are split at a time: they stay in the cache.
 _CHUNK = 64
 _CHUNK_NUMBERS = 1 << 18
@@ -55,12 +56,17 @@ class TileSum:
     whose sum stays below 2^53, or come from one rank alone.
     """
 
+    rounding: float = 0.0
+    """What the message adds to the rounding of float64."""
+
     def __init__(
         self, world: World, n_tiles: int, width: int, mode: Reduction = "exact", extra: int = 0
     ) -> None:
         """Plan the message; nothing is sent."""
-        self._world, self._mode = world, mode
-        self._bits = min(50, 52 - max(1, n_tiles - 1).bit_length())
+        self._world = world
+        # In a short message float32 would save nothing.
+        self._mode = "exact" if mode == "exact" else "fast"
+        self._bits = find_bits(n_tiles)
         self._width = width
         limbs = 2 * width + 1 if mode == "exact" else width
         self._message = np.zeros(limbs + extra)
@@ -71,7 +77,7 @@ class TileSum:
         self._scratch = np.empty((2, self._chunk, width))
         self._magic = np.empty((2, width))
         self._limit = np.empty(width)
-        self.exponents: NDArray[np.int64] = np.full(width + 1, _UNKNOWN, dtype=np.int64)
+        self.exponents: NDArray[np.int64] = np.full(width + 1, UNKNOWN, dtype=np.int64)
         """(width + 1,): of each column, and of the size that was told with the first sum."""
 
     def sum(self, partials: Floats, extra: Floats | None = None) -> Floats:
@@ -84,7 +90,7 @@ class TileSum:
             np.add.reduce(partials, axis=0, out=self._hi)
             self._reduce(extra)
             return self._hi.copy()
-        if self.exponents[0] == _UNKNOWN:
+        if self.exponents[0] == UNKNOWN:
             self._agree(_largest(partials))
         with np.errstate(invalid="ignore", over="ignore"):
             self._clear()
@@ -95,7 +101,7 @@ class TileSum:
                 try:
                     self._agree(_largest(partials))
                     self._clear()
-                    self._split(np.where(np.abs(partials) < 2.0**_HIGHEST, partials, np.nan))
+                    self._split(np.where(np.abs(partials) < 2.0**HIGHEST, partials, np.nan))
                     self._reduce(None)
                 finally:
                     # They are part of the training's state, also where a collective has failed.
@@ -115,7 +121,7 @@ class TileSum:
         returns the terms of the first tile of all, zeros on the ranks that do not own it: the first
         exponents are chosen by it alone.
         """
-        if self._mode == "exact" and self.exponents[0] == _UNKNOWN:
+        if self._mode == "exact" and self.exponents[0] == UNKNOWN:
             self._agree(_largest(pilot()[None]))
         with np.errstate(invalid="ignore", over="ignore"):
             self._sum_local(tiles())
@@ -139,7 +145,7 @@ class TileSum:
                 self._hi += terms
             else:
                 # Beyond the reach of the extraction only a number that is not finite is right.
-                is_huge = np.abs(terms) >= 2.0**_HIGHEST
+                is_huge = np.abs(terms) >= 2.0**HIGHEST
                 self._split((np.where(is_huge, np.nan, terms) if is_huge.any() else terms)[None])
 
     def limbs(self) -> tuple[Floats, Floats]:
@@ -152,12 +158,12 @@ class TileSum:
         `size` is a number that the terms grow with, the same on all ranks: a reduced one.
         """
         exponent = math.frexp(size)[1]
-        if not 0 < size < math.inf or self.exponents[0] == _UNKNOWN:
+        if not 0 < size < math.inf or self.exponents[0] == UNKNOWN:
             return
-        if self.exponents[-1] == _UNKNOWN:
+        if self.exponents[-1] == UNKNOWN:
             self.exponents[-1] = exponent
         elif exponent <= self.exponents[-1] - _FALL_BITS:
-            self.exponents[:] = _UNKNOWN
+            self.exponents[:] = UNKNOWN
 
     def set_exponents(self, exponents: NDArray[np.int64]) -> None:
         """Take exponents from a checkpoint."""
@@ -203,19 +209,33 @@ class TileSum:
 
         `largest` (width,) is the size of the largest local term.
         """
-        exponents = self.exponents[:-1]
-        needed = np.frexp(largest)[1].astype(np.int64)
-        wanted = np.where(needed > exponents, needed + _SPARE_BITS, exponents)
-        exponents = np.where(largest > 0, wanted, exponents)
-        self._world.allreduce_max(exponents)
-        # A column of zeros says nothing of its size: guess that of the largest column.
-        known = exponents != _UNKNOWN
-        guess = exponents[known].max() if known.any() else 0
-        agreed = np.clip(np.where(known, exponents, guess), _LOWEST, _HIGHEST)
+        agreed, is_known = agree(self._world, self.exponents[:-1], largest)
         self.set_exponents(np.append(agreed, self.exponents[-1]))
-        if not known.any():
+        if not is_known:
             # Zeros alone: the next sum will say more.
-            self.exponents[:] = _UNKNOWN
+            self.exponents[:] = UNKNOWN
+
+
+def find_bits(n_tiles: int) -> int:
+    """Return h, the bits of a limb, for sums of `n_tiles` terms."""
+    return min(50, 52 - max(1, n_tiles - 1).bit_length())
+
+
+def agree(world: World, exponents: NDArray[Whole], largest: Floats) -> tuple[NDArray[Whole], bool]:
+    """Return exponents raised where any rank's `largest` term needs it; collective.
+
+    And whether any of them was known or found: all are guesses if not.
+    """
+    needed = np.frexp(largest)[1].astype(exponents.dtype)
+    raised = exponents.copy()
+    np.copyto(raised, needed + _SPARE_BITS, where=(largest > 0) & (needed > exponents))
+    world.allreduce_max(raised)
+    # A column of zeros says nothing of its size: guess that of the largest column.
+    known = raised != UNKNOWN
+    is_known = bool(known.any())
+    guess = raised[known].max() if is_known else 0
+    raised[~known] = guess
+    return np.clip(raised, _LOWEST, HIGHEST, out=raised), is_known
 
 
 def _largest(partials: Floats) -> Floats:

@@ -22,6 +22,7 @@ from typing import Any, TypeVar, cast
 from mpi4py import MPI
 
 from mpi_gd.comm.mpi import MpiWorld
+from mpi_gd.comm.world import World
 from mpi_gd.errors import RankLost
 
 __all__ = ["SurvivingWorld"]
@@ -74,6 +75,8 @@ class SurvivingWorld(MpiWorld):
         return self.size < self._n_started
 
     allreduce_sum = _raising(MpiWorld.allreduce_sum)
+    # Not in the background: what is under way when a rank dies would go on in arrays that are gone.
+    allreduce_pieces = World.allreduce_pieces
     allreduce_max = _raising(MpiWorld.allreduce_max)
     bcast_bytes = _raising(MpiWorld.bcast_bytes)
     gather_small = _raising(MpiWorld.gather_small)

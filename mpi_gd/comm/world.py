@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -38,6 +38,14 @@ class World(ABC):
     @abstractmethod
     def allreduce_sum(self, buffer: NDArray[Any]) -> None:
         """Replace `buffer` (float64 or int64) by its sum over the ranks, in place."""
+
+    def allreduce_pieces(self, pieces: Iterable[NDArray[Any]]) -> None:
+        """Replace each piece of a long message by its sum, in place, while the next one is made.
+
+        All ranks have as many pieces, of the same sizes.
+        """
+        for piece in pieces:
+            self.allreduce_sum(piece)
 
     @abstractmethod
     def allreduce_max(self, buffer: NDArray[Any]) -> None:

@@ -176,6 +176,9 @@ def set_up(world: World, job: Job, base: Path, kept: Loaded | None = None) -> Se
     )
     # Found once: a checkpoint is made while all wait, and the file may be gone by then.
     shared = {"the data": data.fingerprint, **needs(job)}
+    if data.grid.n_stored:
+        # Of sparse rows earlier versions made other tiles, and so other bits.
+        shared["tiles"] = f"{data.grid.n_tiles} of {data.grid.tile_rows} rows"
     with world.phase("matching solver and objective"):
         solver = _matching(job.solver, objective.problem)
     start = find_start(world, rows, y, job.loss, scaling, free.reshape(-1))

@@ -217,12 +217,17 @@ def _train(
     saver = Saver(world, setup, folder, account, course)
     kept.begin(course, lambda: (saver.checkpoint().to_bytes(), account.last))
     limit = job.stop.max_seconds
+    tol = max(job.stop.tol, objective.rounding)
+    if tol > job.stop.tol:
+        account.say(
+            f"float32 messages of {world.size} ranks tell gradients to {tol:.1e}: stop.tol is that."
+        )
     try:
         outcome = train(
             objective,
             setup.solver,
             course,
-            tol=job.stop.tol,
+            tol=tol,
             max_iter=job.stop.max_iter,
             ballot=Ballot(
                 world.is_root,

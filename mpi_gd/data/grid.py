@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["RowGrid"]
+__all__ = ["BY_COLUMN", "RowGrid"]
 
 # A block is what is worked on at a time: X_t @ w, the loss, r @ X_t while it stays in the cache.
 _BLOCK_BYTES = 1_638_400
@@ -20,8 +20,10 @@ _FEWEST_TILE_ROWS = 512
 # A small data set is cut into about so many tiles, enough for so many ranks.
 _WANTED_TILES = 64
 # A sparse tile has so many numbers for each column, unless there would be fewer tiles than that.
+# Rows that are wider are summed column by column, where the sum costs as much as the numbers.
 _SPARSE_SHARE = 2
 _FEWEST_TILES = 16
+BY_COLUMN = 1 << 18
 _INDEX_BYTES = 4
 # Beyond this many tiles they grow, to leave the exact sum its bits.
 _MOST_TILES = 1 << 17
@@ -54,7 +56,7 @@ class RowGrid:
         """Return the rows of a tile, a multiple of the block's."""
         block = self.block_rows
         rows = max(block, min(_TILE_ROWS, self._small_tile()), -(-self.n_samples // _MOST_TILES))
-        if self.n_stored:
+        if self.n_stored and self.n_features < BY_COLUMN:
             # A tile's sums are as long as a row is wide: it should have more numbers than they.
             dense_enough = _SPARSE_SHARE * self.n_features * self.n_samples // self.n_stored
             rows = max(rows, min(dense_enough, self.n_samples // _FEWEST_TILES))

@@ -6,11 +6,13 @@ bits depend on the block alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_gd.matrix.columns import Columns
 from mpi_gd.matrix.matrix import Block, Floats, Matrix, Reader
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class Csr(Matrix):
     """
 
     can_shift = False
+    has_columns = True
     is_kept = False
 
     def __init__(
@@ -45,12 +48,28 @@ class Csr(Matrix):
         self.shape = (len(indptr) - 1, n_features)
         self.dtype = np.dtype(np.float64)
         self.nbytes = int(whole.data.nbytes + whole.indices.nbytes + whole.indptr.nbytes)
+        self._all_columns: tuple[Sequence[tuple[int, int]], Columns] | None = None
 
     def reader(self, block_rows: int, shift: Floats | None = None) -> Reader:
         """Plan to read blocks; raises ValueError for a shift."""
         if shift is not None:
             raise ValueError("sparse rows cannot be shifted")
         return _CsrReader(self.rows)
+
+    def by_columns(self, pieces: Sequence[tuple[int, int]]) -> Columns:
+        """Return the numbers sorted by column; those of all rows are kept."""
+        if sum(stop - start for start, stop in pieces) < len(self):
+            return Columns(_joined(self.rows, pieces), pieces)
+        if self._all_columns is None or self._all_columns[0] != pieces:
+            self._all_columns = pieces, Columns(self.rows, pieces)
+        return self._all_columns[1]
+
+    def ends(self, places: NDArray[np.int64], is_used: NDArray[np.bool_]) -> Floats:
+        """Return the ends of columns, of which there may be as many empty ones as one likes."""
+        if not is_used.any():
+            return np.full((2, len(places)), -np.inf)
+        chosen = self.rows[np.flatnonzero(is_used)][:, places]
+        return np.stack([part.max(axis=0).toarray().reshape(-1) for part in (chosen, -chosen)])
 
     def find_not_finite(self, first: int, last: int) -> tuple[int, int, float] | None:
         """Return row, column and value of the first number in the rows that is not finite."""
@@ -71,6 +90,12 @@ class Csr(Matrix):
         """Return the matrix of these columns, in this order."""
         chosen = self.rows[:, places].tocsr()
         return Csr(chosen.data, chosen.indices, chosen.indptr, len(places))
+
+
+def _joined(rows: csr_array, pieces: Sequence[tuple[int, int]]) -> csr_array:
+    """Return the rows of all pieces, one after another."""
+    places = [np.arange(start, stop) for start, stop in pieces]
+    return rows[np.concatenate(places) if places else slice(0)]
 
 
 class _CsrReader(Reader):

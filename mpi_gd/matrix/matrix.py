@@ -8,10 +8,14 @@ derivative r are (n,) or (n, K).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from mpi_gd.matrix.columns import Columns
 
 __all__ = ["Block", "Floats", "Matrix", "Reader"]
 
@@ -71,6 +75,13 @@ class Matrix(ABC):
         Raises ValueError where rows cannot be shifted: `can_shift` is False.
         """
 
+    has_columns: bool = False
+    """Whether rows have numbers in few columns, so that it pays to sort them by column."""
+
+    def by_columns(self, pieces: Sequence[tuple[int, int]]) -> Columns:
+        """Return the numbers of the rows [start, stop) of each piece, sorted by column."""
+        raise NotImplementedError("rows that are full are not sorted by column")
+
     @property
     @abstractmethod
     def can_shift(self) -> bool:
@@ -79,6 +90,17 @@ class Matrix(ABC):
     @abstractmethod
     def find_not_finite(self, first: int, last: int) -> tuple[int, int, float] | None:
         """Return row, column and value of the first number in the rows that is not finite."""
+
+    def ends(self, places: NDArray[np.int64], is_used: NDArray[np.bool_]) -> Floats:
+        """Return the greatest number of a few columns and the greatest of their negatives.
+
+        (2, len(places)), over the rows that are used; -infinity where there are none.
+        """
+        ends = np.full((2, len(places)), -np.inf)
+        if is_used.any():
+            found = self.columns(places)[is_used]
+            ends[:] = found.max(axis=0), -found.min(axis=0)
+        return ends
 
     @abstractmethod
     def columns(self, places: NDArray[np.int64]) -> NDArray[Any]:

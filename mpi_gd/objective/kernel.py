@@ -6,7 +6,7 @@ X_t' h X_t, are done while it is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,27 +70,52 @@ class Kernel:
             block = self._reader.block(first, last)
             z = self._z[: last - first]
             self._predict(block, w, b, z, first, last)
-            weight = self._rows.weight
-            if weight is not None:
-                weight = weight[first:last]
             if hessian:
+                weight = self._weight(first, last)
                 hessian.add(block, self.curvature(z, target[first:last], weight))
-            first_sums[LOSS] += self.loss.sum_and_derivative(z, target[first:last], weight)
+            self._derive(z, first, last, first_sums[end:])
             block.add_transposed_times(z, gradient)
-            flat = z.reshape(-1)
-            if self._n_outputs == 1:
-                sums[end] += np.add.reduce(z)
-            else:
-                sums[end : end + self._n_outputs] += np.add.reduce(z, axis=0)
-            first_sums[RESIDUAL] += np.dot(flat, flat)
-            if weight is None:
-                first_sums[WEIGHT] += last - first
-                first_sums[COUNT] += last - first
-            else:
-                first_sums[WEIGHT] += np.add.reduce(weight, dtype=np.float64)
-                first_sums[COUNT] += np.count_nonzero(weight)
         if hessian:
             hessian.pack(sums[self.width :])
+
+    def derivatives(
+        self, pieces: Sequence[tuple[int, int]], w: Floats, b: float | Floats, rest: Floats
+    ) -> Floats:
+        """Return the weighted dloss/dz of the pieces' rows, (n,) or (n, K).
+
+        `rest` (n_pieces, K + N_SUMS) gets what follows the gradient in a row of partial sums.
+        """
+        r = np.empty((sum(stop - start for start, stop in pieces), *self._shape[1:]))
+        rest[:] = 0.0
+        place = 0
+        for (start, stop), sums in zip(pieces, rest, strict=True):
+            for first, last in self._rows.blocks(start, stop):
+                z = r[place : place + last - first]
+                self._predict(self._reader.block(first, last), w, b, z, first, last)
+                self._derive(z, first, last, sums)
+                place += last - first
+        return r
+
+    def _weight(self, first: int, last: int) -> NDArray[Any] | None:
+        """Return the rows' weights, or None."""
+        return None if self._rows.weight is None else self._rows.weight[first:last]
+
+    def _derive(self, z: Floats, first: int, last: int, rest: Floats) -> None:
+        """Replace z by the weighted dloss/dz; add what follows the gradient to `rest`."""
+        weight = self._weight(first, last)
+        rest[LOSS] += self.loss.sum_and_derivative(z, self._rows.target[first:last], weight)
+        flat = z.reshape(-1)
+        if self._n_outputs == 1:
+            rest[0] += np.add.reduce(z)
+        else:
+            rest[: self._n_outputs] += np.add.reduce(z, axis=0)
+        rest[RESIDUAL] += np.dot(flat, flat)
+        if weight is None:
+            rest[WEIGHT] += last - first
+            rest[COUNT] += last - first
+        else:
+            rest[WEIGHT] += np.add.reduce(weight, dtype=np.float64)
+            rest[COUNT] += np.count_nonzero(weight)
 
     def predictor(self, w: Floats, b: float | Floats) -> Floats:
         """Return z = X w + b + offset of all local rows, (n_rows,) or (n_rows, K)."""

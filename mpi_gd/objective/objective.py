@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd import pulse
-from mpi_gd.comm import Reduction, TileSum, World
+from mpi_gd.comm import ColumnSum, Reduction, TileSum, World
 from mpi_gd.errors import OutOfStep
 from mpi_gd.losses import Loss, Squared
+from mpi_gd.objective.bycolumn import ColumnPlan, is_by_column
 from mpi_gd.objective.elimination import Elimination, eliminate
-from mpi_gd.objective.kernel import COUNT, LOSS, RESIDUAL, WEIGHT, Curvature, Kernel
+from mpi_gd.objective.kernel import COUNT, LOSS, N_SUMS, RESIDUAL, WEIGHT, Curvature, Kernel
 from mpi_gd.objective.moments import second_moments
 from mpi_gd.objective.rows import Floats, Rows
 from mpi_gd.objective.sample import BatchPlan, BatchRows
@@ -79,7 +80,11 @@ class Objective:
         self._kernel = Kernel(rows, loss, scaling.n_outputs, shift)
         # What rides in the message: a digest of u, votes, each rank's compute seconds.
         self._extra = np.zeros(1 + n_votes + world.size)
-        self._sums: dict[str, TileSum] = {"0": self._tile_sum(rows.grid.n_tiles)}
+        self._columns: ColumnPlan | None = None
+        if is_by_column(rows):
+            is_used = (scaling.mean_squares > 0) | (scaling.mean != 0)
+            self._columns = ColumnPlan(is_used, scaling.n_outputs)
+        self._sums: dict[str, TileSum | ColumnSum] = {"0": self._tile_sum(rows.grid.n_tiles)}
         # Sums so long that those of all tiles at once would leave the cache, or fill the memory.
         self._is_wide = self._kernel.width >= _WIDE
         n_rows = 0 if self._is_wide else rows.n_tiles
@@ -113,6 +118,15 @@ class Objective:
             is_ill_conditioned=self._is_ill_conditioned,
         )
 
+    @property
+    def rounding(self) -> float:
+        """Return the largest error of a gradient, as `stop.tol` counts, from float32 messages.
+
+        In these coordinates columns have a root mean square of about 1, so that the ranks' sums of
+        one, without their signs, add up to the root mean square of dloss/dz at most.
+        """
+        return self._sums["0"].rounding
+
     def answer(self, question: Question, votes: Floats | None = None) -> Reply:
         """Answer with one Allreduce; collective, the same question and answer on all ranks.
 
@@ -127,7 +141,9 @@ class Objective:
         key = self._plan(question.batch, question.hessian)
         tile_sum = self._sums[key]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            if question.hessian or self._is_wide:
+            if isinstance(tile_sum, ColumnSum):
+                sums, extra, digest, computed = self._by_column(question, votes, tile_sum, began)
+            elif question.hessian or self._is_wide:
                 sums, extra, digest, computed = self._streamed(question, votes, tile_sum, began)
             else:
                 partials = self._local_sums(question)
@@ -161,7 +177,7 @@ class Objective:
         """
         usual = self._kernel.curvature
         self._kernel.curvature, self._kernel.loss = curvature, self._loss
-        tile_sum = self._tile_sum(self._rows.grid.n_tiles, hessian=True)
+        tile_sum = self._hessian_sum(self._rows.grid.n_tiles)
         try:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 sums, *_ = self._streamed(Question(u, hessian=True), None, tile_sum, 0)
@@ -208,9 +224,17 @@ class Objective:
         has_intercept = self._fixed is None or not self._fixed[-1]
         return eliminate(second_moments(self._world, rows, y), has_intercept, ridge)
 
-    def _tile_sum(self, n_terms: int, hessian: bool = False) -> TileSum:
+    def _tile_sum(self, n_terms: int) -> TileSum | ColumnSum:
         """Plan a message for sums of `n_terms` rows of partial sums."""
-        width = self._kernel.width + (self._kernel.hessian_width if hessian else 0)
+        mode, n_extra = self._reduction, self._extra.size
+        if self._columns:
+            n_rest = self._scaling.n_outputs + N_SUMS
+            return self._columns.sum(self._world, n_terms, n_rest, mode, n_extra)
+        return TileSum(self._world, n_terms, self._kernel.width, mode, n_extra)
+
+    def _hessian_sum(self, n_terms: int) -> TileSum:
+        """Plan a message with the Hessian."""
+        width = self._kernel.width + self._kernel.hessian_width
         return TileSum(self._world, n_terms, width, self._reduction, self._extra.size)
 
     def _plan(self, batch: Batch | None, hessian: bool) -> str:
@@ -224,7 +248,7 @@ class Objective:
                 rows = self._rows
                 self._batches[size] = BatchRows(plan, self._seed, rows.first_tile, rows.last_tile)
                 n_terms = plan.n_lanes
-            self._sums[key] = self._tile_sum(n_terms, hessian)
+            self._sums[key] = self._hessian_sum(n_terms) if hessian else self._tile_sum(n_terms)
         return key
 
     def _chunks(self, batch: Batch | None) -> list[tuple[int, int]]:
@@ -244,6 +268,28 @@ class Objective:
         for (start, stop), sums in zip(chunks, partials, strict=True):
             self._kernel.rows(start, stop, w, b, sums)
         return partials
+
+    def _by_column(
+        self, question: Question, votes: Floats | None, column_sum: ColumnSum, began: int
+    ) -> tuple[Floats, Floats, int, int]:
+        """Sum the gradient of sparse rows column by column; return what `_streamed` does."""
+        pieces = self._chunks(question.batch)
+        rest = np.empty((len(pieces), self._scaling.n_outputs + N_SUMS))
+        r = self._kernel.derivatives(pieces, *self._scaling.to_kernel(question.u), rest)
+        extra, digest = self._fill_extra(question.u, votes)
+        computed = began
+
+        def when_made() -> None:
+            nonlocal computed
+            computed = time.perf_counter_ns()
+            extra[1 + self._n_votes + self._world.rank] = computed - began
+            pulse.waiting()
+
+        columns = self._rows.x.by_columns(pieces)
+        plan = self._columns or ColumnPlan(np.ones(0, dtype=bool), 1)
+        terms = plan.terms(columns, lambda chunk: chunk.times(r))
+        sums = column_sum.sum(terms, rest, extra, when_made)
+        return plan.expanded(sums), extra, digest, computed
 
     def _streamed(
         self,

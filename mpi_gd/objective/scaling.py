@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from mpi_gd.comm import Reduction, TileSum, World
 from mpi_gd.errors import DataError
+from mpi_gd.objective.bycolumn import is_by_column, sum_moments
 from mpi_gd.objective.rows import Floats, Rows
 
 __all__ = ["Scaling", "find_scaling"]
@@ -178,15 +179,17 @@ def find_scaling(
     are to be standardized. Raises DataError, on all ranks, when X holds what is not a finite number
     or no row counts; `locate` names the place of a global row.
     """
-    pilot = _moments(world, rows, np.zeros(rows.x.shape[1]), "fast", first_only=True)
-    center = np.nan_to_num(pilot.mean, nan=0.0, posinf=0.0, neginf=0.0)
+    center = np.zeros(rows.x.shape[1])
+    if not is_by_column(rows):
+        pilot = _moments(world, rows, center, "fast", first_only=True)
+        center = np.nan_to_num(pilot.mean, nan=0.0, posinf=0.0, neginf=0.0)
     found = _moments(world, rows, center, reduction)
     if not found.n_rows:
         raise DataError("no row is left to train on: set data.test_fraction lower")
     if not found.weight:
         raise DataError("the weights of all rows are 0: at least one must count")
     far = np.abs(found.mean - center) > _PILOT_OFF * np.sqrt(found.variance)
-    if far.any():
+    if far.any() and not is_by_column(rows):
         found = _moments(world, rows, found.mean, reduction)
     mean, variance = found.mean, found.variance
     if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
@@ -236,12 +239,8 @@ def _require_constant(
     world: World, rows: Rows, columns: tuple[str, ...], suspects: NDArray[np.int64]
 ) -> None:
     """Raise DataError for a column that is not constant: its squares are too small to add."""
-    used = rows.x.columns(suspects)
-    if rows.weight is not None:
-        used = used[rows.weight > 0]
-    ends = np.full((2, len(suspects)), -np.inf)
-    if len(used):
-        ends[:] = used.max(axis=0), -used.min(axis=0)
+    is_used = np.ones(len(rows.x), dtype=bool) if rows.weight is None else rows.weight > 0
+    ends = rows.x.ends(suspects, is_used)
     world.allreduce_max(ends)
     high, low = ends[0], -ends[1]
     varies = np.flatnonzero(high - low > _CONSTANT * np.maximum(np.abs(high), np.abs(low)))
@@ -281,7 +280,7 @@ class _Moments:
 def _moments(
     world: World, rows: Rows, center: Floats, reduction: Reduction, first_only: bool = False
 ) -> _Moments:
-    """Return the moments of the rows; collective.
+    """Return the moments of the rows; collective. Column by column the center must be 0.
 
     `first_only` looks at the first tile of all: a pilot, whose mean is near enough.
     """
@@ -314,7 +313,10 @@ def _moments(
         for start, stop in rows.tiles():
             yield terms(start, stop)
 
-    total = TileSum(world, rows.grid.n_tiles, 2 * d + 2, reduction).sum_stream(tiles, pilot)
+    if is_by_column(rows):
+        total = sum_moments(world, rows, reduction)
+    else:
+        total = TileSum(world, rows.grid.n_tiles, 2 * d + 2, reduction).sum_stream(tiles, pilot)
     weight_sum, n_rows = float(total[-2]), int(total[-1])
     if not weight_sum:
         return _Moments(np.zeros(d), np.zeros(d), 0.0, n_rows)
