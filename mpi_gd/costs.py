@@ -1,10 +1,10 @@
-"""What an iteration costs on a cluster: from a few measured rates to seconds on any number of ranks.
+"""What an iteration costs on a cluster: from measured rates to seconds on any number of ranks.
 
 With P = N nodes x r ranks, n rows of k numbers, and a message of m bytes, an iteration takes
 
     read      passes n (k number_seconds + row_seconds) / P, times slowdown(r)
     Hessian   n d^2 pair_seconds / P, for the solvers that ask for it
-    wait      the slowest of P: jitter sqrt(2 log P) of the above (the expected maximum of P normals)
+    wait      for the slowest of P: jitter sqrt(2 log P) of the above, the maximum of P normals
     algebra   of the solver, on every rank alike: vectors of d numbers, Cholesky's d^3 / 3
     messages  rounds (link(r, m) + network(N, m) + question_seconds)
 
@@ -19,7 +19,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["SOLVER_COSTS", "Forecast", "Link", "Rates", "SolverCost", "Work", "fit_link", "forecast"]
+__all__ = [
+    "SOLVER_COSTS",
+    "Forecast",
+    "Link",
+    "Rates",
+    "SolverCost",
+    "Work",
+    "fit_link",
+    "forecast",
+]
 
 _NUMBER_BYTES = 8
 _LIMBS = 2

@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,9 @@ _MESSAGES = (8, 64, 512, 4096, 32_768, 262_144, 1 << 21, 1 << 23)
 _MESSAGE_SECONDS = 0.3
 
 
-def measure_machine(world: World, iteration_seconds: float, options: BenchOptions) -> dict[str, Any]:
+def measure_machine(
+    world: World, iteration_seconds: float, options: BenchOptions
+) -> dict[str, Any]:
     """Return the rates, the Allreduces they come from, and what was measured; collective.
 
     `iteration_seconds` is what an iteration takes where there is hardly anything to compute.
@@ -58,9 +61,10 @@ def _messages(world: World) -> list[tuple[int, float]]:
     found = []
     for size in _MESSAGES:
         buffer = np.zeros(size // 8)
-        first = _seconds(world, lambda b=buffer: world.allreduce_sum(b), 3)
-        repeat = int(np.clip(_MESSAGE_SECONDS / max(first, 1e-6), 5, 500))
-        found.append((size, _seconds(world, lambda b=buffer: world.allreduce_sum(b), repeat)))
+        send = partial(world.allreduce_sum, buffer)
+        once = _seconds(world, send, 3)
+        repeat = int(np.clip(_MESSAGE_SECONDS / max(once, 1e-6), 5, 500))
+        found.append((size, _seconds(world, send, repeat)))
     return found
 
 

@@ -93,7 +93,8 @@ class Bench:
 
     def _climb(self, one: Contender, x: Any, y: Floats) -> None:
         """Go up the ladder until the gap is reached."""
-        for one.rung, settings in enumerate(one.ladder):
+        for rung, settings in enumerate(one.ladder):
+            one.rung = rung
             found = self.fit(one, settings, counts=True)
             if found.failure:
                 one.failure = found.failure

@@ -60,7 +60,7 @@ def _median(row: dict[str, Any]) -> float:
     """Return the median seconds; of what has failed infinity."""
     if row["failure"] or not row.get("seconds"):
         return float("inf")
-    return statistics.median(row["seconds"])
+    return float(statistics.median(row["seconds"]))
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ Python.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -71,7 +72,7 @@ def _measure(folder: Path, solver: str, given: argparse.Namespace) -> dict[str, 
     summary = json.loads((run / "summary.json").read_text())
     lines = (run / "metrics.jsonl").read_text().splitlines()
     elapsed = [json.loads(line)["elapsed_seconds"] for line in lines]
-    each = [after - before for before, after in zip(elapsed, elapsed[1:], strict=False)]
+    each = [after - before for before, after in itertools.pairwise(elapsed)]
     return {
         "setup_seconds": summary["setup_seconds"],
         "reading_seconds": summary["reading_seconds"],
