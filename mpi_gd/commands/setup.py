@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -219,7 +219,7 @@ def _rank(
     y: NDArray[np.float64],
     scaling: Scaling,
     penalty: Bound,
-    columns: tuple[str, ...],
+    columns: Sequence[str],
 ) -> Rank | None:
     """Look for dependent columns, where they would leave the optimum undetermined; collective.
 

@@ -133,21 +133,6 @@ def _lasso_path(problem: Problem, x: Any, y: Floats, settings: Settings) -> Foun
     return np.asarray(coefs), 0.0
 
 
-def _glum_path(problem: Problem, x: Any, y: Floats, settings: Settings) -> Found:
-    from glum import GeneralizedLinearRegressor
-
-    model = GeneralizedLinearRegressor(
-        family="normal",
-        l1_ratio=1.0,
-        alpha=alphas_of(problem, x, y),
-        alpha_search=True,
-        fit_intercept=False,
-        gradient_tol=settings["tol"],
-        max_iter=1000,
-    ).fit(x, y)
-    return np.asarray(model.coef_path_).T, 0.0
-
-
 def _spark(problem: Problem, x: Any, y: Floats, settings: Settings) -> Found:
     """Fit rows that `spark.prepare` has put into Spark's memory."""
     from pyspark.ml.classification import LogisticRegression
@@ -184,7 +169,6 @@ def _entries() -> Iterable[tuple[str, str, Peer]]:
     yield "ridge", "scikit-learn cholesky", Peer(_SKLEARN, _ridge, _tols(0.0))
     yield "ridge", "glum irls", Peer("glum", _glum("normal"), _NEWTON)
     yield "lasso", "scikit-learn lasso_path", Peer(_SKLEARN, _lasso_path, _tols(1e-4, 1e-6, 1e-8))
-    yield "lasso", "glum path", Peer("glum", _glum_path, _NEWTON)
     yield "multinomial", "scikit-learn newton-cg", newton_cg
     yield "multinomial", "scikit-learn lbfgs", lbfgs
     yield "multinomial", "scikit-learn newton-cholesky", cholesky

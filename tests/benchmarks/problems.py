@@ -70,7 +70,8 @@ def shrunk(problem: Problem, share: int) -> Problem:
 
 def make(problem: Problem, folder: Path) -> None:
     """Write x.npy or x.npz (a SciPy CSR matrix), and y.npy, unless they are there."""
-    stamp, text = folder / "problem.json", json.dumps(dataclasses.asdict(problem))
+    stamp = folder / "problem.json"
+    text = json.dumps({**dataclasses.asdict(problem), "made": [_CORRELATION, _DECADES, _SHIFT]})
     if stamp.exists() and stamp.read_text() == text:
         return
     folder.mkdir(parents=True, exist_ok=True)

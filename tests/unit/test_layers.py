@@ -22,6 +22,7 @@ LAYERS = {
     "links": 0,
     "losses": 0,
     "matrix": 0,
+    "numbered": 0,
     "patient": 0,
     "penalties": 0,
     "pulse": 0,
