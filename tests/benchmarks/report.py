@@ -121,6 +121,10 @@ def _plot(path: Path, problems: list[Problem], rows: list[dict[str, Any]]) -> No
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    timed = {row["problem"] for row in rows if _median(row) < float("inf")}
+    problems = [problem for problem in problems if problem.name in timed]
+    if not problems:
+        return
     figure, axes = pyplot.subplots(len(problems), 1, figsize=(8, 1.9 * len(problems)))
     for problem, axis in zip(problems, [axes] if len(problems) == 1 else axes, strict=True):
         own = [row for row in rows if row["problem"] == problem.name]
