@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mpi_gd import cli, launcher, pulse, signals
 from mpi_gd.errors import LauncherError, MpiGdError, RankLost
-from mpi_gd.options import CollectOptions, LaunchOptions, SlurmOptions
+from mpi_gd.options import CollectOptions, ForecastOptions, LaunchOptions, SlurmOptions
 
 if TYPE_CHECKING:
     from mpi_gd.comm.mpi import MpiWorld
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _START_SECONDS = 60.0
 # A launcher that sees one process fail may kill the one that is to say why; its host may be slow.
 _LAST_WORD_SECONDS = 5.0
+_ALONE = (CollectOptions, ForecastOptions, LaunchOptions, SlurmOptions)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         print(parsed.text, file=sys.stderr if parsed.to_stderr else sys.stdout, flush=True)
         return parsed.code
-    if isinstance(parsed, LaunchOptions | CollectOptions | SlurmOptions):
+    if isinstance(parsed, _ALONE):
         return _run_alone(parsed)
     _use_one_thread()
     if parsed.command == "train":
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def _run_alone(options: LaunchOptions | CollectOptions | SlurmOptions) -> int:
+def _run_alone(options: Options) -> int:
     """Run a command that needs no MPI, or starts the ranks itself; return the exit code."""
     command = import_module(f"mpi_gd.commands.{options.command}")
     try:

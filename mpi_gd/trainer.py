@@ -96,6 +96,8 @@ class Outcome:
     step: Step | None = None
     record: Record | None = None
     detail: str = ""
+    seconds: float = 0.0
+    """From the first question to the end, since the start or the resume."""
 
 
 @dataclass
@@ -184,7 +186,7 @@ def train(
             if ending is not None:
                 if ending.is_limit:
                     on_save()
-                return Outcome(ending, step, record, step.end)
+                return Outcome(ending, step, record, step.end, spent.seconds)
             due = due or bool(save_every and record.iteration % save_every == 0)
         if reply.votes[_STOP]:
             on_save()
@@ -234,6 +236,11 @@ class _Spent:
         self._rows = 0
         self._clear()
 
+    @property
+    def seconds(self) -> float:
+        """Return the seconds since the start."""
+        return time.perf_counter() - self._began
+
     def _clear(self) -> None:
         """Begin an iteration."""
         self._compute: Floats | float = 0.0
@@ -266,7 +273,7 @@ class _Spent:
             communication_seconds=round(self._communication, 9),
             waiting_seconds=round(self._waiting, 9),
             slowest_rank=int(compute.argmax()),
-            elapsed_seconds=round(time.perf_counter() - self._began, 6),
+            elapsed_seconds=round(self.seconds, 6),
         )
         self._clear()
         return record

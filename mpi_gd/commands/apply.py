@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def _without_unneeded(spec: DataSpec, model: Model, purpose: Purpose) -> DataSpe
     return plain if bare.n_features == len(model.columns) else spec
 
 
-def _in_order(expected: tuple[str, ...], data: Loaded) -> Loaded:
+def _in_order(expected: Sequence[str], data: Loaded) -> Loaded:
     """Return the data with their columns chosen and put in order by name, where that is needed."""
     found = data.source.columns
     if found == expected or not set(expected) <= set(found):
@@ -106,7 +107,7 @@ def _in_order(expected: tuple[str, ...], data: Loaded) -> Loaded:
     return dataclasses.replace(data, x=Dense(x), columns=expected)
 
 
-def require_columns(expected: tuple[str, ...], data: Loaded) -> None:
+def require_columns(expected: Sequence[str], data: Loaded) -> None:
     """Raise DataError, the same on all ranks, unless the data have the columns of the training.
 
     Columns without names of their own are taken by their order.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Loaded:
     """(n_rows,) float64 or text, as in the file; NaN if it was not read."""
     extras: Mapping[str, NDArray[Any]]
     """(n_rows,) float64 or text each: the further columns, by role, valid each on its own."""
-    columns: tuple[str, ...]
+    columns: Sequence[str]
     """The names of X's columns."""
     fingerprint: str
     """What the file was when it was opened."""

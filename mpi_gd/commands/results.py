@@ -23,12 +23,13 @@ from mpi_gd.commands.response import read_response
 from mpi_gd.commands.score import format_scores, score
 from mpi_gd.commands.separation import separation
 from mpi_gd.commands.setup import Setup
-from mpi_gd.config import CheckpointSpec, Job, StopSpec, dump_job
+from mpi_gd.config import CheckpointSpec, Job, StopSpec, dump_job, kind_of
 from mpi_gd.errors import FileError
 from mpi_gd.evaluation import Scores
 from mpi_gd.model import Model, save_model
 from mpi_gd.objective import Certificate
 from mpi_gd.report import warn
+from mpi_gd.solvers import SOLVERS
 from mpi_gd.status import write_status
 from mpi_gd.trainer import Outcome, Record
 
@@ -83,8 +84,12 @@ def finish(
             "certain_digits": certificate.digits,
         },
         **record.__dict__,
+        "solver": kind_of(SOLVERS, setup.solver),
         "ranks": world.size,
         "seconds": seconds,
+        "reading_seconds": setup.reading_seconds,
+        "setup_seconds": setup.setup_seconds,
+        "solve_seconds": outcome.seconds,
         "scores": {rows: values.as_json() for rows, values in scores.items()},
         **({"inference": inference} if inference else {}),
         **({"warning": warning} if warning else {}),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,6 +80,10 @@ class Setup:
     """(n_rows,): the cluster of each row, numbers or text; None if the job names none."""
     needs: dict[str, Any]
     """What a checkpoint must share with the job that goes on from it, by name."""
+    reading_seconds: float
+    """Until the rows were in memory, or mapped into it."""
+    setup_seconds: float
+    """From then on, until all was ready for the first question."""
 
     @property
     def summary(self) -> str:
@@ -129,7 +134,9 @@ def set_up(
     number now, and not where the training meets it.
     Raises on all ranks: DataError, FileError, JobError.
     """
+    began = time.monotonic()
     data = load(world, job.data, base, kept=kept, n_workers=job.solver.divides)
+    loaded = time.monotonic()
     fraction, stop = job.data.test_fraction, data.start + len(data.y)
     held = held_out(data.start, stop, fraction, job.seed) if fraction else None
     part = find_part(world, data, held)
@@ -226,10 +233,12 @@ def set_up(
         rank=rank,
         clusters=data.extras.get("cluster"),
         needs=shared,
+        reading_seconds=loaded - began,
+        setup_seconds=time.monotonic() - loaded,
     )
 
 
-def _needs_moments(job: Job, columns: tuple[str, ...]) -> bool:
+def _needs_moments(job: Job, columns: Sequence[str]) -> bool:
     """Whether least squares is to be solved from the second moments."""
     if not isinstance(job.solver, Auto | GramSolver) or not takes_moments(job.loss, len(columns)):
         return False
@@ -252,7 +261,7 @@ def _rank(
     y: NDArray[np.float64],
     scaling: Scaling,
     penalty: Bound,
-    columns: tuple[str, ...],
+    columns: Sequence[str],
     gram: Gram | None,
 ) -> Rank | None:
     """Look for dependent columns, where they would leave the optimum undetermined; collective.

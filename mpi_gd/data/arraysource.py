@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class ArraySource(Source):
         *,
         dtype: str,
         target_name: str,
-        columns: tuple[str, ...] = (),
+        columns: Sequence[str] = (),
         extras: Mapping[str, tuple[str, StoredArray]],
     ) -> None:
         """Check the arrays against each other; raises DataError.

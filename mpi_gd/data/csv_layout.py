@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,7 +48,7 @@ class Layout:
     """The columns that are no features and are not read, whatever is in them."""
     texts: frozenset[str]
     """The roles that are read as text."""
-    columns: tuple[str, ...]
+    columns: Sequence[str]
     """The features' names, in order."""
     role_names: Mapping[str, str]
     """The roles' columns' names."""

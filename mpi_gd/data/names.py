@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from mpi_gd.errors import DataError
+from mpi_gd.numbered import MANY, NumberedNames
 
 __all__ = [
     "check_names",
@@ -22,8 +23,10 @@ _LISTED = 8
 _MOST_CHARACTERS = 1000
 
 
-def default_names(n_features: int) -> tuple[str, ...]:
+def default_names(n_features: int) -> Sequence[str]:
     """Return x0, x1, ... for columns without names."""
+    if n_features > MANY:
+        return NumberedNames(n_features)
     return tuple(f"x{j}" for j in range(n_features))
 
 
@@ -69,6 +72,8 @@ def suggest(wanted: str, names: Sequence[str]) -> str:
 
 def digest_of_names(names: Sequence[str]) -> str:
     """Describe names in few characters that tell lists apart."""
+    if isinstance(names, NumberedNames):
+        return f"{len(names)} columns (x0, x1, ...)"
     digest = hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{len(names)} columns ({digest[:12]})"
 

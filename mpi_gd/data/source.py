@@ -7,7 +7,7 @@ their fingerprints.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -49,7 +49,7 @@ class Source(ABC):
     n_samples: int = 0
     n_features: int
     # Names of the features: of the file, or x0, x1, ...
-    columns: tuple[str, ...]
+    columns: Sequence[str]
     # How many numbers a sparse data set stores; 0 if it is not sparse.
     n_stored: int = 0
     # Type of X: float64 or float32.

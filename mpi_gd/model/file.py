@@ -1,7 +1,8 @@
 """A model's file.
 
 It is an archive (mpi_gd.archive) of the arrays `coef` (d,) or (d, K) and `intercept` () or (K,),
-and a JSON document with the loss, the column names, the labels and what the training run recorded.
+and a JSON document with the loss, the column names (of very many without names: their number), the
+labels and what the training run recorded.
 It holds nothing that depends on the number of ranks, the host, the time or a folder, so the same
 training gives the same bytes anywhere.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from mpi_gd.errors import ModelError
 from mpi_gd.files import write_atomically
 from mpi_gd.losses import LOSSES, Loss
 from mpi_gd.model.model import Model
+from mpi_gd.numbered import MANY, NumberedNames
 
 __all__ = ["FORMAT_VERSION", "load_model", "save_model"]
 
@@ -37,7 +40,7 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
         "format": _FORMAT,
         "format_version": FORMAT_VERSION,
         "loss": {"kind": _kind_of(model.loss), **dataclasses.asdict(model.loss)},
-        "columns": list(model.columns),
+        "columns": _told(model.columns),
         "target_name": model.target_name,
         "classes": None if model.classes is None else list(model.classes),
         "metadata": model.metadata,
@@ -85,11 +88,23 @@ def _from_parts(arrays: dict[str, NDArray[Any]], document: dict[str, Any]) -> Mo
         coef=coef,
         intercept=intercept if intercept.ndim else float(intercept),
         loss=_loss_from(document.get("loss")),
-        columns=_texts("columns", document.get("columns")),
+        columns=_columns(document.get("columns")),
         target_name=_texts("target_name", [document.get("target_name")])[0],
         classes=_labels(document.get("classes")),
         metadata=metadata,
     )
+
+
+def _told(columns: Sequence[str]) -> list[str] | int:
+    """Return the names, or how many numbered ones there are."""
+    return len(columns) if isinstance(columns, NumberedNames) else list(columns)
+
+
+def _columns(told: object) -> Sequence[str]:
+    """Return the names that `_told` wrote. Raises ModelError."""
+    if isinstance(told, int) and told > MANY:
+        return NumberedNames(told)
+    return _texts("columns", told)
 
 
 def _kind_of(loss: Loss) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +34,7 @@ class Model:
     intercept: float | NDArray[np.float64]
     """A number, or (K,)."""
     loss: Loss
-    columns: tuple[str, ...]
+    columns: Sequence[str]
     """The d features' names, in the order of `coef`."""
     target_name: str = "y"
     classes: tuple[str, ...] | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mpi_gd.losses import Loss
 from mpi_gd.objective.scaling import Scaling
 from mpi_gd.penalties import Bound, Penalty
@@ -10,7 +12,7 @@ __all__ = ["bind_penalty"]
 
 
 def bind_penalty(
-    penalty: Penalty, loss: Loss, scaling: Scaling, columns: tuple[str, ...], precondition: bool
+    penalty: Penalty, loss: Loss, scaling: Scaling, columns: Sequence[str], precondition: bool
 ) -> tuple[Scaling, Bound]:
     """Return the coordinates to work in, and the penalty in them.
 

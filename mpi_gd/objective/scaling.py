@@ -15,7 +15,7 @@ larger by far.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -171,7 +171,7 @@ class Scaling:
 def find_scaling(
     world: World,
     rows: Rows,
-    columns: tuple[str, ...],
+    columns: Sequence[str],
     reduction: Reduction,
     *,
     standardize: bool,
@@ -262,7 +262,7 @@ def find_scaling(
 
 
 def _require_constant(
-    world: World, rows: Rows, columns: tuple[str, ...], suspects: NDArray[np.int64]
+    world: World, rows: Rows, columns: Sequence[str], suspects: NDArray[np.int64]
 ) -> None:
     """Raise DataError for a column that is not constant: its squares are too small to add."""
     is_used = np.ones(len(rows.x), dtype=bool) if rows.weight is None else rows.weight > 0
@@ -279,7 +279,7 @@ def _require_constant(
         )
 
 
-def require_finite(rows: Rows, columns: tuple[str, ...], locate: Callable[[int], str]) -> None:
+def require_finite(rows: Rows, columns: Sequence[str], locate: Callable[[int], str]) -> None:
     """Raise DataError for the first number of the local X that is not finite."""
     offset = rows.first_tile * rows.grid.tile_rows
     for tile in rows.tiles():

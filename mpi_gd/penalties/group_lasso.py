@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,7 +40,7 @@ class GroupLasso(Penalty):
                     raise ValueError(f"groups names the column {name!r} twice, expected once")
                 seen.add(name)
 
-    def ties(self, columns: tuple[str, ...]) -> tuple[NDArray[np.int64], ...]:
+    def ties(self, columns: Sequence[str]) -> tuple[NDArray[np.int64], ...]:
         """Return the columns of each group."""
         places = {name: place for place, name in enumerate(columns)}
         for group in self.groups:
@@ -53,7 +54,7 @@ class GroupLasso(Penalty):
                     )
         return tuple(np.array([places[name] for name in group]) for group in self.groups)
 
-    def bind(self, columns: tuple[str, ...], scale: Floats, n_outputs: int = 1) -> Bound:
+    def bind(self, columns: Sequence[str], scale: Floats, n_outputs: int = 1) -> Bound:
         """Return the penalty as a function of u; the scale must be one within a group."""
         number = np.arange(len(columns))
         for first, group in enumerate(self.ties(columns), start=len(columns)):

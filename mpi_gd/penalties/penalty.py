@@ -9,6 +9,7 @@ part and of a rest, which has kinks or bounds and is known by its proximal map.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +24,12 @@ Floats = NDArray[np.float64]
 class Penalty(ABC):
     """A penalty; an implementation is a frozen dataclass whose fields are its keys."""
 
-    def ties(self, columns: tuple[str, ...]) -> tuple[NDArray[np.int64], ...]:
+    def ties(self, columns: Sequence[str]) -> tuple[NDArray[np.int64], ...]:
         """Return groups of columns that must have one scale in common."""
         return ()
 
     @abstractmethod
-    def bind(self, columns: tuple[str, ...], scale: Floats, n_outputs: int = 1) -> Bound:
+    def bind(self, columns: Sequence[str], scale: Floats, n_outputs: int = 1) -> Bound:
         """Return the penalty as a function of u, for columns of these names and scales (d,).
 
         Raises ValueError, beginning with a key's name, for a column that is not there.

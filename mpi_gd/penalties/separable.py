@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,7 +47,7 @@ class Separable(Penalty):
             return [(f" for {n!r}", low, bound) for n, bound in high.items()]
         return [("", low, high)]
 
-    def bind(self, columns: tuple[str, ...], scale: Floats, n_outputs: int = 1) -> Bound:
+    def bind(self, columns: Sequence[str], scale: Floats, n_outputs: int = 1) -> Bound:
         """Return the penalty as a function of u."""
         with np.errstate(divide="ignore", invalid="ignore"):
             lower = _by_column("lower", self.lower, columns, -np.inf) / scale
@@ -119,7 +120,7 @@ class SeparableBound(Bound):
 
 
 def _by_column(
-    key: str, value: float | dict[str, float], columns: tuple[str, ...], default: float
+    key: str, value: float | dict[str, float], columns: Sequence[str], default: float
 ) -> Floats:
     """Return a number for each column, (d,); raises ValueError for a column that is not there."""
     if not isinstance(value, dict):

@@ -16,11 +16,13 @@ PACKAGE = Path(mpi_gd.__file__).parent
 LAYERS = {
     "doubled": 0,
     "allocation": 0,
+    "costs": 0,
     "errors": 0,
     "launcher": 0,
     "links": 0,
     "losses": 0,
     "matrix": 0,
+    "numbered": 0,
     "patient": 0,
     "penalties": 0,
     "pulse": 0,
