@@ -14,7 +14,7 @@ WRONG = [("mpich", "pmix"), ("mpich", "none"), ("openmpi", "pmi2"), ("openmpi", 
 
 def test_ranks_that_never_meet_are_one_error(site: Any) -> None:
     """Without a look at it: as many runs as there are ranks, on each other's files."""
-    options = ("--nodes=2", "--ntasks-per-node=2")
+    options = ("--nodes=2", "--ntasks-per-node=1")
     runs = {
         (mpi, plugin): site.submit("many_nodes_srun.sbatch", *options, mpi=mpi, env={"MPI": plugin})
         for mpi, plugin in WRONG

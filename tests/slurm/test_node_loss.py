@@ -14,9 +14,9 @@ pytestmark = pytest.mark.timeout(400)
 # Each job has two nodes for itself, as long as all are there.
 TWO = ("--nodes=2", "--ntasks-per-node=1", "--exclusive", "--time=10")
 STARTS = {
-    "srun, the second node dies": ("mpich", SRUN["mpich"]),
+    "srun, the second node dies": ("openmpi", SRUN),
     "mpirun, the second node dies": ("openmpi", "mpirun"),
-    "srun, the second node is cut off": ("openmpi", SRUN["openmpi"]),
+    "srun, the second node is cut off": ("openmpi", SRUN),
     "MPICH's mpirun, the second node dies": ("mpich", "mpirun"),
     "mpirun, the first node dies": ("openmpi", "mpirun"),
 }

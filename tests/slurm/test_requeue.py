@@ -16,8 +16,7 @@ pytestmark = pytest.mark.timeout(400)
 TWO = ("--nodes=2", "--ntasks-per-node=1", "--job-name=goes-on")
 # What starts the ranks, and how: under Open MPI's mpirun a job that Slurm ends has no time to save.
 STARTS = {
-    "srun of MPICH": ("mpich", SRUN["mpich"]),
-    "srun of Open MPI": ("openmpi", SRUN["openmpi"]),
+    "srun": ("openmpi", SRUN),
     "mpirun of MPICH": ("mpich", "mpirun"),
     "mpirun of Open MPI": ("openmpi", "mpirun"),
 }
@@ -27,7 +26,7 @@ STARTS = {
 def running(site: Any) -> Iterator[dict[str, Any]]:
     """Return a slow training under each launcher, on two nodes each, that has saved its state."""
     runs = {
-        name: site.submit("preemptible.sbatch", *TWO, mpi=mpi, env={"START": start}, pause=0.1)
+        name: site.submit("preemptible.sbatch", *TWO, mpi=mpi, env={"START": start}, pause=0.3)
         for name, (mpi, start) in STARTS.items()
     }
     try:
@@ -43,7 +42,7 @@ def goes_on(name: str, run: Any, site: Any, whole: bytes) -> None:
     run.release()
     assert run.end() == "COMPLETED 0:0", f"{name}: {run.text}"
     restarts = int(run.shown["Restarts"])
-    assert restarts == 1 or run.has_missed, run.text
+    assert restarts == 1, run.text
     assert f"Slurm job {run.number} (restart {restarts}): " in run.text, run.text
     assert "Going on from iteration" in run.text, f"{name}: {run.text}"
     assert (run.status["slurm_job"], run.status["slurm_restarts"]) == (run.number, restarts)
@@ -76,7 +75,7 @@ def test_cancelled_is_cancelled(running: dict[str, Any], site: Any) -> None:
         site.cluster.call("scancel", run.number)
     for name, run in running.items():
         assert run.end().startswith("CANCELLED"), f"{name}: {run.text}"
-        assert run.shown["Restarts"] == "0" or run.has_missed, f"{name}: {run.text}"
+        assert run.shown["Restarts"] == "0", f"{name}: {run.text}"
         assert run.status["state"] in ("stopped", "running")
         assert not list(site.folder.glob(f".mpi_gd-{run.number}.*")), "litter"
     site.cluster.until(lambda: not trainings(site), 10)
