@@ -138,7 +138,7 @@ def _local(ranks: int) -> Launch:
         done = subprocess.run(
             command,
             cwd=_ROOT,
-            env=environment("forecasts", {}),
+            env=environment("forecasts", {}, command),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
