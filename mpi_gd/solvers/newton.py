@@ -178,7 +178,9 @@ class Newton(Solver):
             state.direction = least_squares_step(hessian, state.gradient, problem.n_outputs)
             change = 0.0
         else:
-            lowest = minimize_model(hessian, state.gradient, state.u, problem.rest)
+            lowest = minimize_model(
+                hessian, state.gradient, state.u, problem.rest, problem.n_outputs
+            )
             state.direction = lowest - state.u
             change = problem.rest.value(lowest) - problem.rest.value(state.u)
         state.slope = float(np.dot(state.direction, state.gradient)) + change

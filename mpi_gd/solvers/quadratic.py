@@ -63,23 +63,36 @@ def least_squares_step(hessian: Floats, gradient: Floats, n_outputs: int) -> Flo
     return np.asarray((vectors[:, kept] / values[kept]) @ (vectors[:, kept].T @ right) / scale)
 
 
-def _without_null_directions(hessian: Floats, n_outputs: int) -> Floats:
-    """Return the Hessian plus a multiple of the projector on what all outputs have in common."""
+def _without_null_directions(
+    hessian: Floats, n_outputs: int, columns: NDArray[np.int64] | None = None
+) -> Floats:
+    """Return the Hessian plus a multiple of the projector on what all outputs have in common.
+
+    Of some columns alone, where they are given.
+    """
     n = len(hessian) // n_outputs
     size = np.diag(hessian).reshape(n, n_outputs).mean(axis=1)
     whole = hessian.copy()
     blocks = whole.reshape(n, n_outputs, n, n_outputs)
-    for j in range(n):
+    for j in range(n) if columns is None else columns.tolist():
         blocks[j, :, j, :] += size[j] / n_outputs
     return whole
 
 
-def minimize_model(hessian: Floats, gradient: Floats, u: Floats, rest: Rest) -> Floats:
+def minimize_model(
+    hessian: Floats, gradient: Floats, u: Floats, rest: Rest, n_outputs: int = 1
+) -> Floats:
     """Return v (n_params,), where the model with a rest is least."""
     if rest.blocks is not None:
         return _by_blocks(hessian, gradient, u, rest)
     if rest.l1 is None or rest.lower is None or rest.upper is None:
         raise ValueError("the active set needs the rest's weights and bounds")
+    if n_outputs > 1:
+        # What all outputs have in common of a column without a rest, as the intercepts: nothing
+        # but this keeps it where it is.
+        is_held = (rest.l1 > 0) | np.isfinite(rest.lower) | np.isfinite(rest.upper)
+        free = np.flatnonzero(~is_held.reshape(-1, n_outputs).any(axis=1))
+        hessian = _without_null_directions(hessian, n_outputs, free)
     return minimize_kinked(hessian, gradient, u, Kinks(rest.l1, rest.lower, rest.upper))
 
 
