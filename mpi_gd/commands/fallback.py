@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,9 +34,6 @@ def write_somewhere(path: Path, name: str, write: Callable[[Path], None]) -> Pat
         failure = _tried(path, write)
     if failure is None:
         return path
-    # Seldom needed, and by the root alone.
-    import tempfile
-
     # Two runs of one name may come here in the same second.
     own = f"mpi_gd-{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     for place in (os.environ.get(_PLACE) or ".", ".", tempfile.gettempdir()):
