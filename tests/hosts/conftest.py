@@ -20,6 +20,7 @@ from tests.machines.network import Network, why_no_network
 from tests.running import Running
 
 SLOWLY = str(Path(__file__).with_name("slowly.py"))
+APART = str(Path(__file__).with_name("apart.py"))
 N_HOSTS = 4
 # The clock since the start of each host is so many seconds ahead of that before.
 AHEAD = 5000
@@ -58,6 +59,8 @@ class Cluster:
     ) -> Running:
         """Start a training on so many ranks of each host."""
         script = [SLOWLY] if slowly else ["-m", "mpi_gd"]
+        if options.pop("years_apart", False):
+            script = [APART, *script]
         job = options.pop("job", "stop.toml")
         words = [*script, "train", job, "--out", out, "--progress", "none", *more]
         running = start(self.network, hosts, words, self.folder, **options)

@@ -60,8 +60,8 @@ WAYS: dict[str, Solver] = {
     "monotone": BarzilaiBorwein(memory_length=1),
 }
 BY_BATCHES = (Stochastic, Svrg)
-# These ask for all rows with work for the workers, and without.
-TWOFOLD = ("averaging", "local-sgd")
+# These ask for all rows with work for the workers, or the Hessian, and without.
+TWOFOLD = ("averaging", "local-sgd", "gram")
 
 
 class CountingWorld(MpiWorld):
