@@ -59,7 +59,7 @@ def main() -> int:
     for n_hosts in given.hosts:
         with (
             tempfile.TemporaryDirectory() as place,
-            Network(n_hosts, Path(place)) as hosts,
+            Network(n_hosts, Path(place), more=["head"]) as hosts,
             switched(hosts, given.delay_us, _RATE_MBIT) as device,
         ):
 

@@ -43,7 +43,10 @@ def main() -> int:
         print(why, file=sys.stderr)
         return 2
     for n_hosts in given.hosts:
-        with tempfile.TemporaryDirectory() as folder, Network(n_hosts, Path(folder)) as network:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Network(n_hosts, Path(folder), more=["head"]) as network,
+        ):
             for delay in given.delay_ms:
                 for gbit in given.gbit:
                     print(
