@@ -18,6 +18,8 @@ __all__ = ["install", "stop_requested"]
 _STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 # A launcher passes on what the keyboard has sent already: what comes so soon is the same request.
 _SAME_SECONDS = 1.0
+# Set by our own launcher, which ends ranks by itself at a second request.
+_LAUNCHED = "MPI_GD_STATUS"
 _received: list[int] = []
 
 
@@ -50,7 +52,9 @@ def _watch(reading: int) -> None:
     while True:
         for number in os.read(reading, 64):
             now = time.monotonic()
-            if number not in _STOPPING:
+            # To a launcher's ranks the scheduler and the launcher may both send, one later.
+            is_passed_on = number == signal.SIGUSR1 and _LAUNCHED in os.environ
+            if number not in _STOPPING or (first and is_passed_on):
                 continue
             if first and now - first > _SAME_SECONDS:
                 os.write(2, b"mpi_gd: a second signal to stop: ending at once\n")

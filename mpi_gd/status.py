@@ -45,11 +45,12 @@ def write_status(
     iteration: int = -1,
     ranks: int = 0,
     model: str = "",
+    stopped_by: str = "",
 ) -> None:
     """Write the marker of the run in `folder`, None if it has none yet; a failure is a warning.
 
-    `iteration` is the last one, `ranks` how many there are, `model` the path of what came out; as
-    they stand here where they are not known.
+    `iteration` is the last one, `ranks` how many there are, `model` the path of what came out,
+    `stopped_by` the key of the job that has stopped it; as they stand here where not known.
     """
     allocation = find_allocation()
     marker = {
@@ -59,6 +60,7 @@ def write_status(
         "iteration": iteration,
         "ranks": ranks,
         "model": model,
+        "stopped_by": stopped_by,
         "folder": str(folder.resolve()) if folder else "",
         "host": socket.gethostname(),
         "hosts": _hosts,
@@ -69,7 +71,9 @@ def write_status(
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     text = json.dumps(marker, indent=1)
-    data = text.encode("utf-8").ljust(_LEAST_BYTES - 1) + b"\n"
+    # The list of hosts is the same in all markers of a run.
+    least = _LEAST_BYTES + len(json.dumps(_hosts, indent=2))
+    data = text.encode("utf-8").ljust(least - 1) + b"\n"
     copy = os.environ.get(_COPY)
     for path in [*([folder / STATUS_NAME] if folder else []), *([Path(copy)] if copy else [])]:
         try:

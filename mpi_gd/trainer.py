@@ -137,13 +137,15 @@ class Ballot:
         self._max_seconds, self._save_seconds = max_seconds, save_seconds
         self._began = self._saved = clock()
         self._votes = np.zeros(N_VOTES)
+        self.is_late = False
+        """Whether `max_seconds` are over, on the root."""
 
     def cast(self) -> Floats:
         """Return the votes (N_VOTES,) to send with the next question."""
         self._votes[:] = 0.0
         now = self._clock()
-        is_late = self._is_root and 0 < self._max_seconds <= now - self._began
-        self._votes[_STOP] = self._requested() or is_late
+        self.is_late = self._is_root and 0 < self._max_seconds <= now - self._began
+        self._votes[_STOP] = self._requested() or self.is_late
         if self._is_root and 0 < self._save_seconds <= now - self._saved:
             self._votes[_SAVE] = 1.0
             self._saved = now

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import IO
 
 __all__ = [
-    "NETWORK_OF_ITS_OWN",
     "Completed",
     "Rank",
     "environment",
@@ -37,9 +36,8 @@ __all__ = [
 _MARK = "MPI_GD_TEST_LAUNCH"
 _GRACE_SECONDS = 2.0
 # Open MPI looks for fast networks for a second at each start. Tests of the transport say their own
-# by --mca, and NETWORK_OF_ITS_OWN leaves the choice to Open MPI.
+# by --mca.
 _NETWORK = {"OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "self,sm,tcp"}
-NETWORK_OF_ITS_OWN = {"MPI_GD_TEST_NETWORK": "its own"}
 # What an mpirun sets for its ranks would make another one inside them go wrong.
 _OF_A_RUN = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "HYDRA_", "MPIR_", "MPICH_", "MPI_LOCAL")
 
@@ -146,8 +144,7 @@ def environment(mark: str, env: Mapping[str, str], command: Sequence[str]) -> di
     """Return the environment of a fresh mpirun, which `command` starts."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(_OF_A_RUN)}
     allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    chooses = "--mca" in command or NETWORK_OF_ITS_OWN.items() <= env.items()
-    network = {} if chooses else _NETWORK
+    network = {} if "--mca" in command else _NETWORK
     return {**kept, **allowed, **network, "OPENBLAS_NUM_THREADS": "1", _MARK: mark, **env}
 
 

@@ -126,11 +126,12 @@ class TileSum:
         """Return the same sum, where the terms of all tiles at once would not fit into memory.
 
         `tiles` yields the local tiles' terms (width,) one after another, each valid until the next;
-        it is called again where a term is too large for the exponents, which then stay. `pilot`
-        returns the terms of the first tile of all, zeros on the ranks that do not own it: the first
-        exponents are chosen by it alone.
+        it is called again where a term is too large for the exponents. `pilot` returns the terms of
+        the first tile of all, zeros on the ranks that do not own it: the first exponents are chosen
+        by it, and stay as large as the first sum has needed them.
         """
-        if self._mode == "exact" and self.exponents[0] == UNKNOWN:
+        is_first = self._mode == "exact" and self.exponents[0] == UNKNOWN
+        if is_first:
             self._agree(_SPARE_OF_ONE * _largest(pilot()[None]))
         with np.errstate(invalid="ignore", over="ignore"):
             self._sum_local(tiles())
@@ -138,13 +139,22 @@ class TileSum:
             if self._mode == "fast":
                 return self._hi.copy()
             if self._overflow[0]:
-                largest = np.zeros(self._width)
-                for terms in tiles():
-                    np.maximum(largest, _largest(terms[None]), out=largest)
-                self._agree(largest)
-                self._sum_local(tiles())
-                self._reduce(None)
+                usual = self.exponents.copy()
+                try:
+                    self._sum_larger(tiles)
+                finally:
+                    if not is_first:
+                        self.set_exponents(usual)
             return np.add(self._hi, self._lo)
+
+    def _sum_larger(self, tiles: Callable[[], Iterator[Floats]]) -> None:
+        """Sum again, with exponents that fit."""
+        largest = np.zeros(self._width)
+        for terms in tiles():
+            np.maximum(largest, _largest(terms[None]), out=largest)
+        self._agree(largest)
+        self._sum_local(tiles())
+        self._reduce(None)
 
     def _sum_local(self, tiles: Iterator[Floats]) -> None:
         """Put the local sum of the tiles' terms into the message."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +19,13 @@ from mpi_gd.files import write_atomically
 from mpi_gd.options import CollectOptions
 from mpi_gd.status import read_status
 
-__all__ = ["Row", "run"]
+__all__ = ["MORE_IS_BETTER", "Row", "run"]
 
 # Scores of which more is better; of all others less is.
-_MORE_IS_BETTER = ("accuracy", "auc", "r2")
+MORE_IS_BETTER = (
+    *("accuracy", "balanced_accuracy", "top_2_accuracy", "top_3_accuracy", "top_5_accuracy"),
+    *("f1_macro", "f1_weighted", "auc", "auc_ovr", "average_precision", "r2", "d2", "gini"),
+)
 _EXIT_MISSING = 1
 
 
@@ -48,7 +52,7 @@ def run(options: CollectOptions) -> int:
     if by not in known:
         raise JobError(f"--by: got {by!r}, expected one of {', '.join(known)}")
     # Runs without the score come last, and among them those without a result.
-    sign = -1.0 if by in _MORE_IS_BETTER else 1.0
+    sign = -1.0 if by in MORE_IS_BETTER else 1.0
     rows.sort(key=lambda row: (by not in row.scores, sign * row.scores.get(by, 0.0), row.run))
     table = _table(rows, _different(rows), [by, *(name for name in known if name != by)])
     if options.out:
@@ -96,7 +100,11 @@ def _scores(summary: dict[str, Any]) -> dict[str, float]:
     chosen = scores.get("held-out") or scores.get("test") or {}
     numbers = {name: value for name, value in chosen.items() if name != "n"}
     numbers["objective"] = summary["objective"]
-    return {name: float(value) for name, value in numbers.items() if isinstance(value, int | float)}
+    return {
+        name: float(value)
+        for name, value in numbers.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
 
 
 def _usual(rows: list[Row]) -> str:

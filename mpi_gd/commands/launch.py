@@ -46,6 +46,8 @@ class Verdict:
     """The run's, if the training got as far as having one."""
     hosts: tuple[str, ...] = ()
     """Where it was, if it had no time to say why it ended."""
+    is_final: bool = False
+    """Whether it was stopped by the job's own wish."""
 
 
 def run(options: LaunchOptions) -> int:
@@ -68,7 +70,7 @@ def run(options: LaunchOptions) -> int:
         if verdict.has_crashed and not requests.count:
             _look_for_hosts(verdict.hosts)
         if options.requeue and allocation:
-            return _requeued(verdict, allocation, requests, options.max_restarts)
+            return _requeued(verdict, allocation, requests, options)
         if not verdict.has_crashed or requests.count or n_restarts == options.max_restarts:
             return verdict.code
         n_restarts += 1
@@ -86,23 +88,25 @@ def run(options: LaunchOptions) -> int:
 def _look_for_hosts(hosts: Sequence[str]) -> None:
     """Say which hosts are gone: MPI may not, and the ranks had no time to."""
     silent = silent_hosts(hosts)
-    if silent:
+    # All but this one, and more than one: that is rather a firewall.
+    if silent and not 1 < len(silent) >= len(set(hosts)) - 1:
         more = f" and {len(silent) - 8} more" if len(silent) > 8 else ""
         _warn(f"lost host {', '.join(silent[:8])}{more}: no answer from there")
 
 
 def _requeued(
-    verdict: Verdict, allocation: Allocation, requests: Requests, max_restarts: int
+    verdict: Verdict, allocation: Allocation, requests: Requests, options: LaunchOptions
 ) -> int:
     """Put the job back unless it is done, fails for good or is to end; return the exit code."""
-    if verdict.code != _EXIT_STOPPED and not verdict.has_crashed:
+    if verdict.is_final or (verdict.code != _EXIT_STOPPED and not verdict.has_crashed):
         return verdict.code
     if verdict.has_crashed:
         # What Slurm does to a whole job reaches the ranks first.
         _pause(_FIRST_PAUSE, requests)
         told = f"the training crashed (exit code {verdict.code})"
-        if not requests.are_final and not may_crash_again(verdict.folder, allocation, max_restarts):
-            _warn(f"{told}; it did so before, without a new checkpoint: giving up")
+        folder = verdict.folder or _folder_in(options.words)
+        if not requests.are_final and not may_crash_again(folder, allocation, options.max_restarts):
+            _warn(f"{told}, once more without a new checkpoint: giving up")
             return verdict.code
     else:
         told = "the training has stopped, with its state saved"
@@ -148,13 +152,24 @@ def judge(code: int, marker: dict[str, object] | None) -> Verdict:
         # 4 where it is to fail without convergence.
         return Verdict(told if isinstance(told, int) else 0, False)
     if state == "stopped":
-        return Verdict(_EXIT_STOPPED, False)
+        # The job's own wish would come again at each new start.
+        is_wish = marker.get("stopped_by") == "stop.max_seconds"
+        return Verdict(_EXIT_STOPPED, False, is_final=is_wish)
     folder = folder if isinstance(folder, str) else ""
     if state == "failed" and isinstance(told, int) and told:
         return Verdict(told, told not in _FINAL, folder)
     hosts = marker.get("hosts")
     names = tuple(map(str, hosts)) if isinstance(hosts, list) else ()
     return Verdict(crash.code, True, folder, hosts=names)
+
+
+def _folder_in(words: Sequence[str]) -> str:
+    """Return the run's folder that --out names, if it is there; else an empty text."""
+    for word, following in zip(words, (*words[1:], ""), strict=True):
+        folder = following if word == "--out" else word.removeprefix("--out=")
+        if folder != word and Path(folder).is_dir():
+            return folder
+    return ""
 
 
 def again(words: Sequence[str], folder: str) -> tuple[str, ...]:

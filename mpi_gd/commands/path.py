@@ -65,7 +65,7 @@ def run(world: World, options: PathOptions) -> int:
         )
     if not job.loss.is_smooth:
         raise JobError("loss.kind: a path is of losses without kinks; train for each alpha instead")
-    setup = set_up(world, job, path.parent)
+    setup = set_up(world, job, path.parent, thorough=True)
     fits = _fit(world, setup, options)
     least = weighted_means(world, setup.rows, setup.job.loss.least(setup.rows.target)[None])[0]
     out = Path(options.out)
@@ -187,6 +187,8 @@ def _trained(
     """Return point, loss, objective and criterion of a fit; collective."""
     objective, stop = _objective(world, setup, alpha, free), setup.job.stop
     solver = setup.job.solver.resolve(objective.problem)
+    if lacks := solver.lacks(objective.problem):
+        raise JobError(f"solver.kind: it {lacks}, as a path's penalty has; set another one")
     outcome = train(
         objective,
         solver,

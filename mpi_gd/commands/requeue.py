@@ -19,7 +19,8 @@ __all__ = ["may_crash_again", "put_back"]
 # Hidden, so that the run's folder does not show it among what came out.
 _CRASHES = ".crashes.json"
 _CHECKPOINT = re.compile(r"(\d{9})\.npz")
-_ASK_SECONDS, _TRIES, _PAUSE_SECONDS = 20.0, 5, 2.0
+# A controller that is started again, or gives over to another one, is gone for a minute.
+_ASK_SECONDS, _TRIES, _PAUSE_SECONDS = 20.0, 30, 2.0
 # From the controller's word to the end of this process.
 _END_SECONDS, _LOOK_SECONDS = 60.0, 0.05
 
@@ -48,7 +49,8 @@ def put_back(allocation: Allocation, is_ending: Callable[[], bool]) -> str:
 def may_crash_again(folder: str, allocation: Allocation, most: int) -> bool:
     """Note a crash; return whether there were at most so many since the last new checkpoint.
 
-    Where the training had no folder yet, the job's restarts are counted.
+    Those of another job, submitted since, do not count. Where there is no folder yet, or it takes
+    no note, the job's restarts are counted.
     """
     if not folder:
         return allocation.restarts < most
@@ -58,10 +60,14 @@ def may_crash_again(folder: str, allocation: Allocation, most: int) -> bool:
     note = Path(folder, _CRASHES)
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         told = json.loads(note.read_text(encoding="utf-8"))
-        before, count = int(told["iteration"]), int(told["count"])
+        if told["job"] == allocation.job:
+            before, count = int(told["iteration"]), int(told["count"])
     count = count + 1 if iteration <= before else 1
-    with contextlib.suppress(FileError):
-        write_atomically(note, json.dumps({"iteration": iteration, "count": count}).encode())
+    text = json.dumps({"job": allocation.job, "iteration": iteration, "count": count})
+    try:
+        write_atomically(note, text.encode())
+    except FileError:
+        return allocation.restarts < most
     return count <= most
 
 

@@ -109,6 +109,7 @@ class Setup:
             self.scaling,
             self.free,
             self.objective.squares,
+            self.objective.rounding,
         )
 
     @property
@@ -175,7 +176,7 @@ def set_up(
         ties=ties,
         n_outputs=n_outputs,
         measure=reading.measure if reading and data.x.can_shift else None,
-        rough=None if thorough or reading else job.seed,
+        rough=None if thorough or reading or job.stop.gap_tol else job.seed,
     )
     gram = reading.gram() if reading else None
 

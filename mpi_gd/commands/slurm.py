@@ -91,24 +91,28 @@ def _smallest_node(options: SlurmOptions) -> tuple[int, float]:
     """Return the cores and the bytes of memory of the partition's smallest node; 0 if unknown."""
     if not shutil.which("sinfo"):
         return 0, 0.0
-    words = ["sinfo", "--noheader", "--Node", "--format=%c %m"]
+    words = ["sinfo", "--noheader", "--Node", "--format=%X %Y %c %m"]
     if options.partition:
         words.append(f"--partition={options.partition}")
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return 0, 0.0
-    found = re.findall(r"^(\d+)\+? (\d+)\+?\s*$", done.stdout, re.MULTILINE)
+    pattern = r"^(\d+)\+? (\d+)\+? (\d+)\+? (\d+)\+?\s*$"
+    found = [tuple(map(int, line)) for line in re.findall(pattern, done.stdout, re.MULTILINE)]
     if done.returncode or not found:
         return 0, 0.0
-    return min(int(cores) for cores, _ in found), min(int(size) for _, size in found) * 2.0**20
+    # A processor with two threads is two CPUs of Slurm's, and one for a rank.
+    cores = min(min(sockets * each, cpus) for sockets, each, cpus, _ in found)
+    return cores, min(size for *_, size in found) * 2.0**20
 
 
 def _complain(options: SlurmOptions, sizes: Sizes, memory: float, room: float) -> None:
     """Raise JobError for a job that no node can hold; warn of little memory or time."""
-    if room and memory > room:
+    needed = sizes.node_bytes if math.isinf(memory) else memory
+    if room and needed > room:
         raise JobError(
-            f"each node needs {memory / 2**30:.1f} GiB, got nodes of {room / 2**30:.1f} GiB; give "
+            f"each node needs {needed / 2**30:.1f} GiB, got nodes of {room / 2**30:.1f} GiB; give "
             'more --nodes, another --partition, less --mem, or --set data.dtype="float32"'
         )
     if memory < sizes.node_bytes:

@@ -227,7 +227,12 @@ def _train(
     if found:
         state = with_arrays(course.state, found.state)
         course = Course(state, found.questions, found.rows, found.objective)
-        objective.set_exponents(found.exponents)
+        try:
+            objective.set_exponents(found.exponents)
+        except ValueError as error:
+            raise JobError(
+                f"{found.place} does not fit this version of mpi_gd ({error}); begin anew: --force"
+            ) from error
         account.say(f"Going on from {found.place}.")
     elif kept.resumes:
         account.say("There is no checkpoint: training from the start.")
@@ -240,6 +245,12 @@ def _train(
         account.say(
             f"float32 messages of {world.size} ranks tell gradients to {tol:.1e}: stop.tol is that."
         )
+    ballot = Ballot(
+        world.is_root,
+        stop_requested(world, job.stop.before_time_limit),
+        limit and max(1e-9, limit - (time.monotonic() - kept.began)),
+        job.checkpoint.every_seconds,
+    )
     try:
         outcome = train(
             objective,
@@ -247,19 +258,15 @@ def _train(
             course,
             tol=tol,
             max_iter=job.stop.max_iter,
-            ballot=Ballot(
-                world.is_root,
-                stop_requested(world, job.stop.before_time_limit),
-                limit and max(1e-9, limit - (time.monotonic() - kept.began)),
-                job.checkpoint.every_seconds,
-            ),
+            ballot=ballot,
             on_step=account.step,
             on_save=saver.save,
             save_every=job.checkpoint.every_iterations,
             rules=_rules(setup, certifier),
         )
         if outcome.ending is Ending.STOPPED:
-            _stop(world, folder, saver, account, kept)
+            why = "stop.max_seconds" if ballot.is_late else ""
+            _stop(world, folder, saver, account, kept, why)
         return outcome
     finally:
         saver.close()
@@ -278,7 +285,9 @@ def _rules(setup: Setup, certifier: Certifier | None) -> Rules:
     )
 
 
-def _stop(world: World, folder: RunFolder, saver: Saver, account: Account, kept: Kept) -> None:
+def _stop(
+    world: World, folder: RunFolder, saver: Saver, account: Account, kept: Kept, stopped_by: str
+) -> None:
     """Say where the state is saved, once it is safe; collective."""
     place = saver.require_saved()
     message = f"the state is saved in {place}"
@@ -294,4 +303,5 @@ def _stop(world: World, folder: RunFolder, saver: Saver, account: Account, kept:
             message=message,
             iteration=kept.iteration,
             ranks=world.size,
+            stopped_by=stopped_by,
         )

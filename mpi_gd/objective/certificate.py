@@ -38,8 +38,6 @@ _ROUNDING = 2.0**-50
 # Eigenvalues below this share of the largest are rounding errors.
 _FLAT = 1e-11
 _MOST_DIGITS = 15
-# Columns' sizes that come from a sample may be too small by so much.
-_MARGIN = 4.0
 
 
 @dataclass(frozen=True)
@@ -68,13 +66,15 @@ class Certifier:
     maker: Maker | None
     least: float
     """The mean of the least loss that each row can have."""
+    rounding: float = 0.0
+    """What messages in float32 do to a component of the gradient, as a share of the residual."""
 
     def certify(self, step: Step) -> Certificate:
         """Return the best bound there is."""
         bounds = {"duality gap": self._dual_gap(step), "strong convexity": self._convex_gap(step)}
         name = min(bounds, key=bounds.__getitem__)
         gap, value = bounds[name], abs(step.value)
-        gap += step.answer.value_error + _ROUNDING * value
+        gap = max(gap, 0.0) + step.answer.value_error + _ROUNDING * value
         if not math.isfinite(gap):
             return Certificate("", math.inf, None)
         digits = None
@@ -97,7 +97,7 @@ class Certifier:
         if step.is_smoothed or not self._is_convex or not self.free.any():
             return math.inf
         bend = self._least_bend()
-        left = np.abs(gradient[self.free]) + step.answer.error
+        left = np.abs(gradient[self.free]) + self._error(step)
         return float(np.dot(left, left)) / (2.0 * bend) if bend > 0 else math.inf
 
     def _least_bend(self) -> float:
@@ -123,7 +123,7 @@ class Certifier:
         l2 = penalty.hessian_diagonal()
         q -= l2 * u
         loss = answer.value - penalty.value(u)
-        off = np.full(len(q), answer.error)
+        off = np.full(len(q), self._error(step))
         bare = (l1 == 0) & (l2 == 0) & np.isinf(lower) & np.isinf(upper)
         held = ~self.free[:-k]
         q[held] = off[held] = 0.0
@@ -137,7 +137,7 @@ class Certifier:
         shrink, parts = _conjugate_gap(
             u[kept], q[kept], off[kept], l1[kept], l2[kept], lower[kept], upper[kept]
         )
-        return moved + self._shrinking(shrink, loss) + parts
+        return max(moved, shrink * moved) + self._shrinking(shrink, loss) + parts
 
     def _shrinking(self, shrink: float, loss: float) -> float:
         """Return the part of the loss that shrinking r costs."""
@@ -149,7 +149,7 @@ class Certifier:
         """Return the same where the penalty is a sum of norms, weight_g |u_g|."""
         k, answer = self.scaling.n_outputs, step.answer
         u, q, loss = step.u[:-k], answer.gradient[:-k].copy(), answer.value
-        off = np.full(len(q), answer.error)
+        off = np.full(len(q), self._error(step))
         if isinstance(self.loss, Squared):
             moved = self._free_squares(step, q, off, np.zeros(len(q), dtype=bool))
         else:
@@ -163,15 +163,17 @@ class Certifier:
             if length > weight:
                 shrink = min(shrink, weight / length)
         parts = self.penalty.rest(u) + shrink * float(np.dot(q, u) + np.dot(off, np.abs(u)))
-        return moved + self._shrinking(shrink, loss) + max(parts, 0.0)
+        return max(moved, shrink * moved) + self._shrinking(shrink, loss) + max(parts, 0.0)
 
     def _free_squares(self, step: Step, q: Floats, off: Floats, bare: NDArray[np.bool_]) -> float:
         """Return by how much free parameters can lower the loss; q becomes the gradient there."""
-        error = step.answer.error
+        error = self._error(step)
         g_b = float(step.answer.gradient[-1])
         if not bare.any():
             if not self.free[-1]:
                 return 0.0
+            if self.squares is None and self.scaling.is_rough:
+                return math.inf
             # The intercept's curvature is 1.
             size = abs(g_b) + error
             off += (
@@ -197,10 +199,13 @@ class Certifier:
         most = float(np.linalg.norm(g)) + error * np.sqrt(len(places))
         return most * most / (2.0 * float(values[0])) if error else -0.5 * float(np.dot(g, move))
 
+    def _error(self, step: Step) -> float:
+        """Return what a component of the gradient may be off by."""
+        return step.answer.error + self.rounding * step.answer.residual
+
     def _sizes(self, size: float) -> Floats:
         """Return what the mean of x r is below, for numbers r of this root mean square."""
-        margin = _MARGIN if self.scaling.is_rough else 1.0
-        return np.asarray(margin * size * np.sqrt(self.scaling.mean_squares))
+        return np.asarray(size * np.sqrt(self.scaling.mean_squares))
 
     def _free_intercepts(self, step: Step, loss: float, q: Floats, off: Floats) -> float:
         """Return what it costs to make the intercepts' gradients 0; q and off are changed."""
@@ -210,7 +215,8 @@ class Certifier:
         g = step.answer.gradient[-k:]
         if not g.any():
             return 0.0
-        reference = self.maker(g) if self.maker else None
+        # What a sample tells of the columns' sizes is no bound.
+        reference = self.maker(g) if self.maker and not self.scaling.is_rough else None
         if reference is None or not math.isfinite(reference.value):
             return math.inf
         share = reference.share
@@ -265,6 +271,7 @@ def find_certifier(
     scaling: Scaling,
     free: NDArray[np.bool_],
     squares: Squares | None,
+    rounding: float = 0.0,
 ) -> Certifier:
     """Return what bounds the gaps of an objective; collective. Reads y alone."""
     maker, least = None, 0.0
@@ -272,4 +279,4 @@ def find_certifier(
         maker = find_reference(world, rows, y, loss, scaling.n_outputs)
         with np.errstate(all="ignore"):
             (least,) = weighted_means(world, rows, loss.least(rows.target)[None])
-    return Certifier(loss, penalty, scaling, free, squares, maker, least)
+    return Certifier(loss, penalty, scaling, free, squares, maker, least, rounding)

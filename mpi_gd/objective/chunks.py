@@ -57,4 +57,5 @@ class Chunking:
         offset = first * grid.tile_rows
         rows = sampled_rows(grid, sample.stride, sample.rows, self._seed)
         own = [(i - offset, j - offset) for tile, i, j in rows if first <= tile < last]
-        return Chunks(own, first <= rows[0][0] < last, grid.n_tiles / len(rows))
+        n_rows = sum(stop - start for _, start, stop in rows)
+        return Chunks(own, first <= rows[0][0] < last, grid.n_samples / n_rows)

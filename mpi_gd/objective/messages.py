@@ -19,7 +19,7 @@ __all__ = ["Messages"]
 
 # Sums are told apart by the batch's size, 0 for tiles, and this much more where the Hessian, or its
 # factors, are asked for too, its product alone, the change from another point, or what so many
-# workers do. A tile's sums are as large in a sample.
+# workers do. Those of a sample's pieces of tiles are smaller, within what exponents spare.
 _HESSIAN, _FACTORS, _PRODUCT, _CHANGE, _WORK = "h", "k", "v", "d", "w"
 _KEY = re.compile(r"(\d+)([a-z]?)(\d*)")
 # A change is small where the points are near each other, as at first, and grows from there.

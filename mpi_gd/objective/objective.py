@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -129,7 +130,10 @@ class Objective:
         return Problem(
             n_params=self.n_params,
             mean_curvature=self._loss.usual_curvature * float(squares.mean()) + float(bends.mean()),
-            max_curvature=curvature * float(squares.sum()) + penalty.curvature(),
+            # A sample of the rows bounds nothing.
+            max_curvature=math.inf
+            if scaling.is_rough
+            else curvature * float(squares.sum()) + penalty.curvature(),
             n_batches=lambda size: BatchPlan(self._rows.grid, size).n_batches,
             rest=None if penalty.is_smooth else PenaltyRest(penalty, scaling.n_outputs),
             has_kinks=not self._loss.is_smooth,
@@ -376,6 +380,7 @@ class Objective:
 
         def tiles() -> Iterator[Floats]:
             nonlocal computed
+            pulse.doing("computing gradient", self._n_answers)
             for start, stop in chunks.places:
                 self._kernel.rows(start, stop, residual, terms)
                 yield terms
@@ -387,6 +392,7 @@ class Objective:
             terms[:] = 0.0
             if chunks.has_first:
                 self._kernel.rows(*chunks.places[0], residual, terms)
+            pulse.waiting()
             return terms
 
         return tile_sum.sum_stream(tiles, pilot, extra), extra, digest, computed

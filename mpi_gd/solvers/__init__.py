@@ -75,8 +75,18 @@ __all__ = [
     "least_squares_step",
 ]
 
+# In the order in which messages name them.
 SOLVERS: dict[str, type[Solver]] = {
     "auto": Auto,
+    "gram": GramSolver,
+    "progressive": Progressive,
+    "newton": Newton,
+    "lbfgs": Lbfgs,
+    "owl-qn": OwlQn,
+    "fista": Fista,
+    "newton-cg": NewtonCg,
+    "finite-smoothing": FiniteSmoothing,
+    "least-squares": LeastSquares,
     "gd": GradientDescent,
     "barzilai-borwein": BarzilaiBorwein,
     "nesterov": Nesterov,
@@ -87,13 +97,4 @@ SOLVERS: dict[str, type[Solver]] = {
     "averaging": Averaging,
     "local-sgd": LocalSgd,
     "admm": Admm,
-    "lbfgs": Lbfgs,
-    "newton": Newton,
-    "newton-cg": NewtonCg,
-    "owl-qn": OwlQn,
-    "progressive": Progressive,
-    "fista": Fista,
-    "finite-smoothing": FiniteSmoothing,
-    "gram": GramSolver,
-    "least-squares": LeastSquares,
 }

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from mpi_gd.solvers.armijo import ROUNDING, SUFFICIENT
-from mpi_gd.solvers.solver import Answer, Floats, Problem, Question, Solver, State, Step, diverged
+from mpi_gd.solvers.solver import (
+    IDLE,
+    Answer,
+    Floats,
+    Problem,
+    Question,
+    Solver,
+    State,
+    Step,
+    diverged,
+)
 
 __all__ = ["BarzilaiBorwein"]
 
@@ -80,7 +90,7 @@ class BarzilaiBorwein(Solver):
         if state.n_trials < _MOST_TRIALS:
             return None
         last = Answer(self._value(state), state.gradient, state.residual)
-        return Step(state.u, last, 0.0, "no step lowers the objective any more")
+        return Step(state.u, last, 0.0, IDLE)
 
     def _value(self, state: _State) -> float:
         """Return the objective at the iterate."""

@@ -86,7 +86,6 @@ class FiniteSmoothing(Solver):
 
     takes_rest = True
     takes_kinks = True
-    needs_hessian = True
     memory = _State
 
     def lacks(self, problem: Problem) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from mpi_gd.solvers.armijo import ROUNDING
 from mpi_gd.solvers.solver import (
     GIVEN,
+    IDLE,
     Answer,
     Floats,
     Problem,
@@ -31,7 +32,6 @@ _MOST_IDLE = 30
 _IDLE_SHARE = 1e-16
 # Changes below this share of it say little of the curvature.
 _DROWNED = 1e-9
-_IDLE = "no step lowers the objective any more"
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Fista(Solver):
         if not (answer.is_finite and self._is_bounded(state, trial, answer)):
             state.n_trials += 1
             state.step_size *= _SHRINK
-            return None if state.n_trials < _MOST_TRIALS else self._step(state, 0.0, _IDLE)
+            return None if state.n_trials < _MOST_TRIALS else self._step(state, 0.0, IDLE)
         has_moved_on = state.momentum > 1.0
         if value > state.value + ROUNDING * abs(state.value) and has_moved_on:
             self._restart(state)
@@ -184,7 +184,7 @@ class Fista(Solver):
             state.point = trial + (state.momentum - 1.0) / momentum * (trial - last)
             state.momentum = momentum
             state.is_known = False
-        return self._step(state, used, _IDLE if state.n_idle >= _MOST_IDLE else "")
+        return self._step(state, used, IDLE if state.n_idle >= _MOST_IDLE else "")
 
     def _step(self, state: _State, used: float, end: str = "") -> Step:
         """Return the iterate."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from mpi_gd.solvers.armijo import falls_enough, require_step
 from mpi_gd.solvers.probe import ProbedState, ask_probe, back_off, start_probe, tell_probe
-from mpi_gd.solvers.solver import Answer, Floats, Problem, Question, Solver, Step, diverged
+from mpi_gd.solvers.solver import IDLE, Answer, Floats, Problem, Question, Solver, Step, diverged
 
 __all__ = ["GradientDescent"]
 
@@ -93,7 +93,7 @@ class GradientDescent(Solver):
                 state.u,
                 Answer(state.value, state.gradient, state.residual),
                 0.0,
-                "no step lowers the objective any more",
+                IDLE,
             )
         return self._accept(state, answer)
 

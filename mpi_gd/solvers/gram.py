@@ -61,7 +61,6 @@ class GramSolver(Solver):
     """
 
     takes_rest = True
-    needs_hessian = True
     memory = _State
 
     def lacks(self, problem: Problem) -> str:

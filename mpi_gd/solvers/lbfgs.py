@@ -9,7 +9,17 @@ import numpy as np
 
 from mpi_gd.solvers.armijo import falls_enough
 from mpi_gd.solvers.search import next_step
-from mpi_gd.solvers.solver import Answer, Floats, Problem, Question, Solver, State, Step, diverged
+from mpi_gd.solvers.solver import (
+    IDLE,
+    Answer,
+    Floats,
+    Problem,
+    Question,
+    Solver,
+    State,
+    Step,
+    diverged,
+)
 
 __all__ = ["Lbfgs", "LbfgsState"]
 
@@ -112,7 +122,7 @@ class Lbfgs(Solver):
             self._aim(state)
             return None
         last = Answer(state.value, state.gradient, state.residual)
-        return Step(state.u, last, 0.0, "no step lowers the objective any more")
+        return Step(state.u, last, 0.0, IDLE)
 
     def _accept(self, state: LbfgsState, answer: Answer) -> Step:
         """Move to the point that was asked about, remember the pair, and aim anew."""

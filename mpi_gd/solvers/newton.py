@@ -11,6 +11,7 @@ from mpi_gd.solvers.armijo import ROUNDING, SUFFICIENT, falls_enough
 from mpi_gd.solvers.quadratic import least_squares_step, minimize_model
 from mpi_gd.solvers.solver import (
     GIVEN,
+    IDLE,
     Answer,
     Floats,
     Problem,
@@ -31,7 +32,6 @@ _MORE, _LESS = 10.0, 0.1
 _POOR, _GOOD = 0.25, 0.75
 # Steps that lower the objective by less than rounding: after so many there is nothing to gain.
 _MOST_IDLE = 3
-_IDLE = "no step lowers the objective any more"
 # A decrease that the model promises, relative to the objective, which float64 can hardly show.
 _PRECISION = 1e-15
 _GAIN = 0.5
@@ -84,7 +84,6 @@ class Newton(Solver):
     """
 
     takes_rest = True
-    needs_hessian = True
     memory = _State
 
     def lacks(self, problem: Problem) -> str:
@@ -133,7 +132,7 @@ class Newton(Solver):
         if state.n_trials < _MOST_TRIALS:
             self._aim(state)
             return None
-        return self._step(state, 0.0, _IDLE)
+        return self._step(state, 0.0, IDLE)
 
     def _falls(self, state: _State, answer: Answer, value: float) -> bool:
         """Whether the trial point is low enough."""
@@ -167,7 +166,7 @@ class Newton(Solver):
         has_gained = step.norm < _GAIN * state.least_norm
         state.n_idle = 0 if has_gained or not is_idle else state.n_idle + 1
         state.least_norm = min(state.least_norm, step.norm)
-        return self._step(state, 1.0, _IDLE) if state.n_idle >= _MOST_IDLE else step
+        return self._step(state, 1.0, IDLE) if state.n_idle >= _MOST_IDLE else step
 
     def _aim(self, state: _State) -> None:
         """Aim at the minimum of the damped model."""

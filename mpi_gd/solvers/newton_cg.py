@@ -11,6 +11,7 @@ from mpi_gd.solvers.armijo import falls_enough
 from mpi_gd.solvers.search import next_step
 from mpi_gd.solvers.solver import (
     GIVEN,
+    IDLE,
     Answer,
     Floats,
     Problem,
@@ -135,7 +136,7 @@ class NewtonCg(Solver):
         if state.n_trials < _MOST_TRIALS:
             return None
         last = Answer(state.value, state.gradient, state.residual)
-        return Step(state.u, last, 0.0, "no step lowers the objective any more")
+        return Step(state.u, last, 0.0, IDLE)
 
     def _take_product(self, state: _State, answer: Answer) -> None:
         """Take a step of conjugate gradients; where they are done, begin the line search."""

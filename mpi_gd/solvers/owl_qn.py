@@ -10,7 +10,7 @@ import numpy as np
 
 from mpi_gd.solvers.armijo import ROUNDING, SUFFICIENT
 from mpi_gd.solvers.lbfgs import Lbfgs, LbfgsState
-from mpi_gd.solvers.solver import GIVEN, Answer, Floats, Problem, Question, Step, diverged
+from mpi_gd.solvers.solver import GIVEN, IDLE, Answer, Floats, Problem, Question, Step, diverged
 
 __all__ = ["OwlQn"]
 
@@ -21,7 +21,6 @@ _MOST_TRIALS = 30
 _MOST_IDLE = 20
 _IDLE_SHARE = 1e-16
 _GAIN = 0.5
-_IDLE = "no step lowers the objective any more"
 
 
 @dataclass
@@ -97,7 +96,7 @@ class OwlQn(Lbfgs):
             state.n_pairs = 0
             self._aim(state)
             return None
-        return self._step(state, 0.0, _IDLE)
+        return self._step(state, 0.0, IDLE)
 
     def _move(self, state: _State, answer: Answer, trial: Floats, value: float) -> Step:
         """Move to the trial point, remember the pair, and aim anew."""
@@ -112,7 +111,7 @@ class OwlQn(Lbfgs):
         has_gained = step.norm < _GAIN * state.least_norm
         state.n_idle = 0 if has_gained or not is_idle else state.n_idle + 1
         state.least_norm = min(state.least_norm, step.norm)
-        return self._step(state, used, _IDLE) if state.n_idle >= _MOST_IDLE else step
+        return self._step(state, used, IDLE) if state.n_idle >= _MOST_IDLE else step
 
     def _steepest(self, state: Any) -> Floats:
         """Return the direction of steepest descent: against the smallest subgradient."""

@@ -7,6 +7,7 @@ there bounds it everywhere.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,15 @@ import numpy as np
 
 from mpi_gd.solvers.solver import Answer, Floats, Problem, Question, State
 
-__all__ = ["ProbedState", "SteppedState", "ask_probe", "back_off", "start_probe", "tell_probe"]
+__all__ = [
+    "ProbedState",
+    "SteppedState",
+    "ask_probe",
+    "back_off",
+    "batch_curvature",
+    "start_probe",
+    "tell_probe",
+]
 
 # Length of the finite difference: in scaled coordinates rounding and curvature are both small.
 _LENGTH = 1e-3
@@ -95,9 +104,19 @@ def tell_probe(state: ProbedState, answer: Answer) -> None:
     length = float(np.sqrt(np.dot(product, product)))
     if not 0 < length < np.inf:
         # No curvature at all, or no number: the bound is what is left.
-        state.step_size = 1.0 / state.bound
+        state.step_size = 1.0 / state.bound or 1.0
         return
     if abs(length - state.found) <= _CHANGE * length or state.n_probes > _MOST_PROBES:
         state.step_size = 1.0 / min(state.bound, _MARGIN * length)
     state.direction = product / length
     state.found = length
+
+
+def batch_curvature(state: ProbedState, batch_size: int) -> float:
+    """Return what a batch's Hessian is below, where the probe has found that of all rows.
+
+    It exceeds that by about the Hessian's trace / batch_size.
+    """
+    # Without a bound of the trace: as many eigenvalues as parameters, none above the largest.
+    trace = state.bound if math.isfinite(state.bound) else state.u.size / state.step_size
+    return 1.0 / state.step_size + trace / batch_size

@@ -145,10 +145,14 @@ class Progressive(Lbfgs):
         if not state.is_begun:
             return self._begin(state, answer)
         iteration = state.iteration
+        # On a sample too there is a point before the trial, and a line search from it.
+        state.iteration = max(iteration, 0)
         step = super().tell(state, answer)
-        if step is None or _sample(state) is None:
+        if _sample(state) is None:
             return step
         state.iteration = iteration
+        if step is None:
+            return None
         if step.end or state.n_steps >= _MOST_STEPS or self._is_solved(state):
             state.stage += 1
             self._start_stage(state)

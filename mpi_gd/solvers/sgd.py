@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mpi_gd.solvers.probe import ProbedState, ask_probe, start_probe, tell_probe
+from mpi_gd.solvers.probe import (
+    ProbedState,
+    ask_probe,
+    batch_curvature,
+    start_probe,
+    tell_probe,
+)
 from mpi_gd.solvers.solver import Answer, Floats, Problem, Question
 from mpi_gd.solvers.stochastic import Stochastic, StochasticState
 
@@ -19,11 +25,9 @@ _BOLDNESS = 4.0
 def safe_step(state: ProbedState, batch_size: int, momentum: float) -> float:
     """Return a first step for batches of this size, where the probe has found that for all rows.
 
-    A batch's Hessian exceeds that of all rows by about trace / batch_size, and momentum makes
-    a move 1 / (1 - momentum) as long in the end.
+    Momentum makes a move 1 / (1 - momentum) as long in the end.
     """
-    curvature = 1.0 / state.step_size + state.bound / batch_size
-    return min(1.0, _BOLDNESS * (1.0 - momentum)) / curvature
+    return min(1.0, _BOLDNESS * (1.0 - momentum)) / batch_curvature(state, batch_size)
 
 
 @dataclass

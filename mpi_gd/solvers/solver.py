@@ -106,7 +106,7 @@ class Problem:
     tile_rows: int = 1
     """Rows of a tile, of which samples are made."""
     row_numbers: float = 0.0
-    """Numbers that are stored of an average row: n_params / n_outputs where X is dense."""
+    """Numbers that are stored of an average row: n_features where X is dense."""
 
     @property
     def n_tiles(self) -> int:
@@ -290,7 +290,6 @@ class Solver(ABC):
     """Whether it minimizes an objective with a rest."""
     takes_kinks: ClassVar[bool] = False
     """Whether it minimizes a loss with kinks to full precision."""
-    needs_hessian: ClassVar[bool] = False
 
     @property
     def divides(self) -> int:

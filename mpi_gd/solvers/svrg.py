@@ -8,9 +8,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mpi_gd.solvers.armijo import ROUNDING, require_step
-from mpi_gd.solvers.probe import ProbedState, ask_probe, start_probe, tell_probe
+from mpi_gd.solvers.probe import (
+    ProbedState,
+    ask_probe,
+    batch_curvature,
+    start_probe,
+    tell_probe,
+)
 from mpi_gd.solvers.solver import (
     GIVEN,
+    IDLE,
     Answer,
     Batch,
     Floats,
@@ -28,7 +35,6 @@ _SHRINK = 0.5
 _MOST_BACKOFFS = 40
 _GAIN = 0.5
 _MOST_IDLE = 10
-_IDLE = "no step lowers the objective any more"
 
 
 @dataclass
@@ -115,8 +121,7 @@ class Svrg(Solver):
         if not state.step_size:
             tell_probe(state, answer)
             if state.step_size:
-                curvature = 1.0 / state.step_size + state.bound / self.batch_size
-                state.step_size = 1.0 / curvature
+                state.step_size = 1.0 / batch_curvature(state, self.batch_size)
             return None
         if not state.n_left:
             return self._look(state, answer)
@@ -145,7 +150,7 @@ class Svrg(Solver):
         has_gained = step.norm < _GAIN * state.least_norm
         state.n_idle = 0 if has_gained or has_fallen else state.n_idle + 1
         state.least_norm = min(state.least_norm, step.norm)
-        return replace(step, end=_IDLE) if state.n_idle >= _MOST_IDLE else step
+        return replace(step, end=IDLE) if state.n_idle >= _MOST_IDLE else step
 
     def _begin(self, state: _State) -> None:
         """Begin the batches after a snapshot, where no batch need be asked for the first step."""
@@ -169,7 +174,7 @@ class Svrg(Solver):
             raise diverged(state, answer, remedy)
         if is_last:
             last = Answer(state.value, state.gradient, state.residual)
-            return whole_step(state.problem, state.snapshot, last, 0.0, _IDLE)
+            return whole_step(state.problem, state.snapshot, last, 0.0, IDLE)
         state.step_size *= _SHRINK
         self._begin(state)
         return None

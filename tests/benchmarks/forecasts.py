@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from mpi_gd.costs import SOLVER_COSTS, Link, Rates, Work, forecast
-from tests.benchmarks.hosts import mpirun_on, switched
+from tests.benchmarks.hosts import mpirun_on
 from tests.benchmarks.problems import Problem, make
 from tests.launch import environment, mpirun_command
-from tests.machines.network import Network, why_no_network
+from tests.machines.network import Network, switched, why_no_network
 
 _ROOT = Path(__file__).parents[2]
 # One that the rows decide, one that the messages do, one whose messages are long.

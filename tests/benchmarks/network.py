@@ -17,9 +17,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks.hosts import mpirun_on, switched
+from tests.benchmarks.hosts import mpirun_on
 from tests.launch import mpi_kind
-from tests.machines.network import Network, why_no_network
+from tests.machines.network import Network, switched, why_no_network
 
 _SIZES = (8, 1024, 65_536, 1 << 20, 1 << 24)
 _FOLDER = "tests/benchmarks"

@@ -172,7 +172,7 @@ MISTAKES = {
         VISITED + '[penalty]\nkind = "l1"\n[solver]\nkind = "lbfgs"',
         "a b visits",
         "solver.kind: 'lbfgs' cannot handle a penalty with kinks or bounds; expected one of "
-        "'newton', 'owl-qn', 'fista'",
+        "'newton', 'owl-qn', 'fista', 'svrg', 'averaging', 'admm'",
     ),
     "response": (VISITED.replace("visits", "c"), "a b c", "table.csv: line "),
     "collinear": ('collinear = "stop"\n' + VISITED, "a twice visits", "combination of 'a'"),

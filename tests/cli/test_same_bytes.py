@@ -22,13 +22,13 @@ SETTINGS = {kind: "epochs = 3\nbatch_size = 100" for kind in ("sgd", "adagrad", 
     "admm": "workers = 5",
 }
 # Solvers that are for one kind of loss; some take too few questions to be stopped.
-LOSS = {"least-squares": "squared", "finite-smoothing": "hinge"}
+LOSS = {"least-squares": "squared", "gram": "squared", "finite-smoothing": "hinge"}
 # Under both MPIs tests/mpi has the bits of every solver: the whole program has these.
 WITH_BOTH = {"auto", "sgd"}
 KINDS = [
     pytest.param(kind, marks=() if kind in WITH_BOTH else pytest.mark.one_mpi) for kind in SOLVERS
 ]
-STOPPABLE = [kind for kind in KINDS if kind.values[0] not in ("least-squares", "averaging")]
+STOPPABLE = [kind for kind in KINDS if kind.values[0] not in ("least-squares", "averaging", "gram")]
 
 
 @pytest.mark.parametrize("kind", KINDS)

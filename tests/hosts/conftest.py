@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,11 @@ tol = 0
 every_iterations = 5
 every_seconds = 0
 """
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let what ends the tests take the hosts down first, as ^C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 class Cluster:
@@ -141,25 +146,3 @@ def cluster(stage: Path, tmp_path: Path) -> Iterator[Cluster]:
         cluster = Cluster(network, stage)
         yield cluster
         cluster.end()
-
-
-@pytest.fixture
-def switch(lasting: Cluster) -> Iterator[Callable[[float, float], None]]:
-    """Return what gives the first two hosts a device sim0, with a delay and a bandwidth."""
-    started: list[subprocess.Popen[str]] = []
-
-    def plug(delay_us: float, rate_mbit: float) -> None:
-        script = Path(__file__).parents[1] / "machines" / "switch.py"
-        pids = [str(lasting.network[name].pid) for name in ("node1", "node2")]
-        settings = ["--delay-us", str(delay_us), "--rate-mbit", str(rate_mbit)]
-        net = lasting.network.net.replace("10.", "172.", 1).split(".")
-        words = [sys.executable, str(script), *settings, f"172.20.{net[2]}", *pids]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-        started.append(process)
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-
-    yield plug
-    for process in started:
-        process.kill()
-        process.communicate()

@@ -13,6 +13,7 @@ import pytest
 
 from tests.hosts.conftest import Cluster, errors
 from tests.machines.across import kind
+from tests.machines.network import switched
 
 
 def ranks(*counts: int) -> dict[str, int]:
@@ -36,12 +37,12 @@ def test_the_same_bytes_as_one_rank(counts: tuple[int, ...], lasting: Cluster) -
 
 
 @not_intel
-def test_the_same_bytes_through_a_slow_network(lasting: Cluster, switch: Any) -> None:
-    switch(500, 1000)
-    running = lasting.train(ranks(1, 2), "slow", device="sim0")
-    assert running.wait() == 0, running.text
+def test_the_same_bytes_through_a_slow_network(lasting: Cluster) -> None:
+    with switched(lasting.network, 500, 1000) as device:
+        running = lasting.train(ranks(1, 2), "slow", device=device)
+        assert running.wait() == 0, running.text
+        counters = lasting.network["node1"].run("ip", "-s", "link", "show", device)
     assert lasting.model("slow") == lasting.model("whole")
-    counters = lasting.network["node1"].run("ip", "-s", "link", "show", "sim0")
     received = counters.split("RX:")[1].splitlines()[1].split()
     # 100 sums of 7 coefficients and what goes along with them.
     assert int(received[0]) > 100 * 2 * 7 * 8

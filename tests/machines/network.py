@@ -14,15 +14,16 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-__all__ = ["Machine", "Network", "why_no_network"]
+__all__ = ["Machine", "Network", "nodes", "switched", "why_no_network"]
 
 _NUMBERS = itertools.count()
-_NEEDED = ("ip", "nsenter", "unshare", "mount")
+_NEEDED = ("ip", "nsenter", "unshare", "setpriv", "mount")
 # What a host does at its start: a name, its own list of names, shared memory and a temporary folder
 # of its own, and, among all that /sys shows, its own network devices. (/tmp, where the tests' files
 # lie, is shared.)
@@ -34,6 +35,9 @@ echo up; trap 'exit 0' TERM; while :; do sleep 1000 & wait; done
 """
 _BOOT_SECONDS = 30.0
 _HEAD = "head"
+_SWITCH = Path(__file__).with_name("switch.py")
+# A packet of the fast switch is long, for each costs it the same.
+_FAST_MBIT, _FAST_MTU = 2000.0, 65000
 # In place of ssh: AGENT [-OPTION...] HOST COMMAND... As with ssh, the command is a text for a shell
 # there, and nothing of the environment goes along, but for the tests' mark.
 _AGENT = """#!/bin/sh
@@ -84,7 +88,9 @@ class Machine:
 
     def boot(self, hosts: Path, prefix: int) -> None:
         """Start it, and plug in its cable."""
-        words = ["unshare", "--net", "--uts", "--mount", "--fork", *self._own]
+        # It dies with the tests, even if they are killed.
+        words = ["setpriv", "--pdeathsig", "KILL", "unshare"]
+        words += ["--net", "--uts", "--mount", "--fork", *self._own]
         words += ["--mount-proc"] if self._own else []
         if self._uptime:
             words += ["--time", f"--monotonic={self._uptime}", f"--boottime={self._uptime}"]
@@ -228,6 +234,30 @@ class Network:
             if time.monotonic() > deadline:
                 raise RuntimeError("the virtual switch did not start")
             time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def switched(network: Network, delay_us: float, rate_mbit: float) -> Iterator[str]:
+    """Connect the hosts by one more network, of this delay and bandwidth; yield its device."""
+    net = network.net.rsplit(".", 1)[0]
+    number = (int(network.net.rsplit(".", 1)[1]) + 1) % 256
+    mtu = _FAST_MTU if rate_mbit > _FAST_MBIT else 9000
+    words = [sys.executable, str(_SWITCH), "--delay-us", str(delay_us), "--mtu", str(mtu)]
+    words += ["--rate-mbit", str(rate_mbit), f"{net}.{number}"]
+    words += [str(machine.pid) for machine in nodes(network)]
+    switch = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        if switch.stdout is None or switch.stdout.readline() != "ready\n":
+            raise RuntimeError("the switch did not start")
+        yield "sim0"
+    finally:
+        switch.kill()
+        switch.wait()
+
+
+def nodes(network: Network) -> list[Machine]:
+    """Return the hosts that ranks run on."""
+    return [machine for machine in network.machines if machine.name != _HEAD]
 
 
 def _run(command: str | Sequence[str], text: str = "") -> str:

@@ -232,6 +232,24 @@ def test_it_is_near_the_reserve_before_the_limit() -> None:
     assert clock.asked == 1, "once it is near it stays so"
 
 
+def test_long_questions_are_not_begun_shortly_before() -> None:
+    clock = Clock(90.0)
+    near = limit(clock, 1000.0, 60.0)
+    for _ in range(8):
+        clock.now += 100.0
+        assert not near.is_near()
+    clock.now += 50.0
+    assert near.is_near(), "150 s are left, 60 s to be kept, and a question may take 100 s"
+
+
+def test_what_takes_most_of_the_time_is_not_waited_for() -> None:
+    clock = Clock(500.0)
+    near = limit(clock, 1000.0, 60.0)
+    clock.now += 500.0
+    assert not near.is_near()
+    assert clock.asked == 0
+
+
 def test_a_limit_that_was_moved_is_obeyed() -> None:
     clock = Clock(500.0, 60.5)
     near = limit(clock, 1000.0, 60.0)

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from mpi_gd.__main__ import main
-from mpi_gd.commands.collect import run
+from mpi_gd.commands.collect import MORE_IS_BETTER, run
 from mpi_gd.errors import FileError, JobError
+from mpi_gd.evaluation.registry import METRICS
 from mpi_gd.options import CollectOptions
 
 JOB = 'name = "{name}"\nseed = 1\n[penalty]\nkind = "l2"\nalpha = {alpha}\n'
@@ -74,6 +75,16 @@ def test_of_some_scores_more_is_better(score: str, best: str) -> None:
     write_run("a", **one(score, 0.9))
     write_run("b", **one(score, 0.8))
     assert table("b", "a", by=score)[1][0]["run"] == best
+
+
+def test_every_number_among_the_metrics_is_sorted_one_way() -> None:
+    less = {
+        *("log_loss", "brier", "calibration_error", "rmse", "mae", "max_error"),
+        *("deviance", "mean_deviance", "mean_loss"),
+    }
+    tables = {"per_class", "confusion", "calibration", "calibration_by_quantile"}
+    assert set(METRICS) == less | tables | set(MORE_IS_BETTER)
+    assert not less & set(MORE_IS_BETTER)
 
 
 @pytest.mark.parametrize("score", ["log_loss", "deviance", "rmse"])

@@ -96,7 +96,7 @@ def test_other_ways_to_write_the_same() -> None:
          "it belongs in [penalty] (kind 'l2' or 'l1' or 'elastic-net' or 'group-lasso' or 'mcp' "
          "or 'scad')"),
         ("[solver]\nkind = 'lbgfs'\n", "job.toml:2: solver.kind: got 'lbgfs' (text), expected "
-         '"auto", "gd", '),
+         '"auto", "gram", '),
         ("[solver]\nkind = 3\n", "job.toml:2: solver.kind: got 3 (an integer), expected "),
         ("solver = 'gd'\n", "job.toml:1: solver: got 'gd' (text), expected a table [solver]"),
         ("[[solver]]\n", "job.toml:1: solver: got a list, expected a table [solver]"),

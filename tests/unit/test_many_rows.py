@@ -20,7 +20,9 @@ from mpi_gd.solvers import (
     Problem,
     Progressive,
     Sample,
+    Sgd,
     Solver,
+    Svrg,
 )
 from mpi_gd.trainer import Ending
 from tests.fitting import Fitted, fit
@@ -263,3 +265,25 @@ def test_where_a_sample_leads_astray_the_next_stage_begins_where_it_began(bad: f
 def test_no_number_at_the_start_is_the_datas_fault() -> None:
     with pytest.raises(Diverged, match="rescale the columns"):
         staged(lambda u, sample: parabola(u, np.nan))
+
+
+def test_a_trial_too_far_on_a_sample_is_taken_back() -> None:
+    """A few rows far out make the first step overflow, or raise the objective without end."""
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(16_384, 2))
+    x[:, 0] = np.clip(rng.standard_t(1.5, size=len(x)), -30, 30)
+    y = rng.poisson(np.exp(0.3 * x[:, 0])).astype(np.float64)
+    found = fit(SerialWorld(), x, y, Poisson(), NoPenalty(), solver=Progressive(), tol=1e-9)
+    plain = fit(SerialWorld(), x, y, Poisson(), NoPenalty(), solver=Newton(), tol=1e-9)
+    assert found.outcome.ending is Ending.CONVERGED
+    np.testing.assert_allclose(found.coef, plain.coef, rtol=1e-7)
+
+
+@pytest.mark.parametrize("solver", [Sgd(batch_size=64, epochs=3), Svrg(batch_size=64)])
+def test_losses_without_a_bounded_curvature_have_a_first_step_too(solver: Solver) -> None:
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(500, 3))
+    y = rng.poisson(np.exp(0.3 * x[:, 0])).astype(np.float64)
+    found = fit(SerialWorld(), x, y, Poisson(), L2(1e-3), solver=solver, tol=1e-9, max_iter=3)
+    assert [record.iteration for record in found.records] == [0, 1, 2, 3]
+    assert found.records[-1].objective < found.records[0].objective

@@ -112,7 +112,22 @@ def test_crashes_count_until_there_is_a_new_checkpoint(tmp_path: Path) -> None:
 def test_a_damaged_note_is_begun_anew(note: str, tmp_path: Path) -> None:
     (tmp_path / ".crashes.json").write_text(note)
     assert may_crash_again(str(tmp_path), JOB, 1)
-    assert json.loads((tmp_path / ".crashes.json").read_text()) == {"iteration": -1, "count": 1}
+    assert json.loads((tmp_path / ".crashes.json").read_text()) == {
+        "job": "17",
+        "iteration": -1,
+        "count": 1,
+    }
+
+
+def test_a_job_that_is_submitted_anew_begins_with_none(tmp_path: Path) -> None:
+    assert [may_crash_again(str(tmp_path), JOB, 1) for _ in range(2)] == [True, False]
+    assert may_crash_again(str(tmp_path), Allocation("18", "18"), 1)
+
+
+def test_where_no_note_is_taken_the_jobs_restarts_count(tmp_path: Path) -> None:
+    (tmp_path / ".crashes.json").mkdir()
+    assert may_crash_again(str(tmp_path), Allocation("17", restarts=1), 2)
+    assert not may_crash_again(str(tmp_path), Allocation("17", restarts=2), 2)
 
 
 def test_without_a_folder_the_jobs_restarts_count() -> None:
@@ -145,8 +160,9 @@ def batch(
     scontrol("RUNNING")
     (tmp_path / "run").mkdir()
 
-    def run(state: str, code: int, *, body: str = "", most: int = 1) -> int:
-        marker = json.dumps({"state": state, "exit_code": code, "folder": str(tmp_path / "run")})
+    def run(state: str, code: int, *, body: str = "", most: int = 1, by: str = "") -> int:
+        told = {"state": state, "exit_code": code, "folder": str(tmp_path / "run")}
+        marker = json.dumps({**told, "stopped_by": by})
         mpirun = tmp_path / "mpirun"
         mpirun.write_text(
             f'#!/bin/bash\necho "$*" >> started\n'
@@ -167,6 +183,13 @@ def test_a_stopped_training_goes_back(batch: Callable[..., int], tmp_path: Path)
     assert asked(tmp_path)[-1:] == ["requeue 17"]
     [started] = (tmp_path / "started").read_text().splitlines()
     assert started.startswith("-n 5 "), "as many ranks as the job has tasks"
+
+
+def test_a_training_that_was_to_last_so_long_does_not_come_back(
+    batch: Callable[..., int], tmp_path: Path
+) -> None:
+    assert batch("stopped", 75, by="stop.max_seconds") == 75
+    assert asked(tmp_path) == []
 
 
 @pytest.mark.parametrize(("state", "code"), [("finished", 0), ("failed", 2), ("failed", 3)])

@@ -53,10 +53,16 @@ def test_the_script_is_valid_and_quoted(job: Path, capsys: pytest.CaptureFixture
 def test_ranks_and_room_come_from_the_smallest_node(
     job: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake(tmp_path, "sinfo", "echo '64 256000'; echo '16+ 128000+'")
+    fake(tmp_path, "sinfo", "echo '2 32 64 256000'; echo '2+ 8+ 32+ 128000+'")
     assert main(["slurm", str(job), "--threads", "4"]) == 0
     assert "--ntasks-per-node=4 " in capsys.readouterr().out
-    fake(tmp_path, "sinfo", "echo '64 100'")
+    assert main(["slurm", str(job), "--mem", "0"]) == 0, "all of a node"
+    assert "#SBATCH --mem=0\n" in capsys.readouterr().out
+    # Two threads a core, which are not two cores for ranks.
+    fake(tmp_path, "sinfo", "echo '1 8 16 128000'")
+    assert main(["slurm", str(job)]) == 0
+    assert "--ntasks-per-node=8 " in capsys.readouterr().out
+    fake(tmp_path, "sinfo", "echo '2 32 64 100'")
     assert main(["slurm", str(job)]) == 2
     assert "each node needs" in capsys.readouterr().err
 
