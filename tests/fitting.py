@@ -165,7 +165,7 @@ def fit_rows(
         n_votes=N_VOTES,
         free=free.reshape(-1),
         is_ill_conditioned=bool(rank and rank.is_ill_conditioned),
-        kink_width=find_spread(world, rows, y) if loss.task == "numbers" else 1.0,
+        kink_width=1.0 if loss.is_smooth or loss.task != "numbers" else find_spread(world, rows, y),
         gram=gram,
     )
     chosen = solver.resolve(objective.problem)

@@ -121,6 +121,10 @@ class _CsrReader(Reader):
             found = self._blocks[first, last] = _CsrBlock(self._rows, first, last)
         return found
 
+    def put(self, first: int, last: int, out: Floats) -> None:
+        """Fill rows up."""
+        out[:] = self.block(first, last).dense()
+
 
 class _CsrBlock(Block):
     """A few thousand rows.

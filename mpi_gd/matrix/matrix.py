@@ -53,6 +53,10 @@ class Reader(ABC):
     def block(self, first: int, last: int) -> Block:
         """Return the local rows [first, last), which are brought into the cache."""
 
+    @abstractmethod
+    def put(self, first: int, last: int, out: Floats) -> None:
+        """Put the local rows [first, last) into `out` (n, d), shifted, filled up with zeros."""
+
 
 class Matrix(ABC):
     """The rows of X that this rank owns; row numbers are local."""

@@ -40,6 +40,12 @@ class _CountedReader(Reader):
         _rows += last - first
         return self._reader.block(first, last)
 
+    def put(self, first: int, last: int, out: Any) -> None:
+        """Count the rows, and copy them."""
+        global _rows
+        _rows += last - first
+        self._reader.put(first, last, out)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reader, name)
 

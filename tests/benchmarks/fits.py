@@ -114,6 +114,10 @@ class _CountedReader(Reader):
         self._count(last - first)
         return self._reader.block(first, last)
 
+    def put(self, first: int, last: int, out: Any) -> None:
+        self._count(last - first)
+        self._reader.put(first, last, out)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reader, name)
 
