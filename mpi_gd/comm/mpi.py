@@ -22,6 +22,8 @@ start_mpi()
 
 from mpi4py import MPI  # noqa: E402 - started before it is imported
 
+from mpi_gd.comm.levels import find_levels  # noqa: E402
+
 __all__ = ["MpiWorld", "abort_on_uncaught", "library_version"]
 
 # A rank waits so many seconds times its number before it prints a traceback: when all ranks raise,
@@ -45,13 +47,22 @@ class MpiWorld(World):
         self.size = self._comm.Get_size()
         # Whatever becomes of the communicator, by this one ranks hear of an abort.
         self._alarms = self._comm
+        # Not where it may have to do with fewer ranks.
+        is_open = library_version().startswith("Open MPI")
+        self._levels = find_levels(self._comm) if is_open and not self.can_survive else None
 
     def allreduce_sum(self, buffer: NDArray[Any]) -> None:
         """Sum in place, by MPI's own SUM."""
-        self._comm.Allreduce(MPI.IN_PLACE, buffer, MPI.SUM)
+        if self._levels:
+            self._levels.sum(buffer)
+        else:
+            self._comm.Allreduce(MPI.IN_PLACE, buffer, MPI.SUM)
 
     def allreduce_pieces(self, pieces: Iterable[NDArray[Any]]) -> None:
         """Sum each in place; those that are made travel while the next is."""
+        if self._levels:
+            self._levels.sum_pieces(pieces)
+            return
         requests: list[MPI.Request] = []
         for piece in pieces:
             requests.append(self._comm.Iallreduce(MPI.IN_PLACE, piece, MPI.SUM))

@@ -6,13 +6,13 @@ import json
 import sys
 import time
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from mpi4py import MPI
 from numpy.typing import NDArray
 
 from mpi_gd.comm import Reduction, World
+from mpi_gd.comm.levels import find_levels
 from mpi_gd.comm.mpi import MpiWorld
 from mpi_gd.data.grid import RowGrid
 from mpi_gd.losses import Logistic
@@ -25,7 +25,16 @@ _PER_ROW = 60
 _REPEAT = 5
 
 
-class _Whole(MpiWorld):
+class _Overlapped(MpiWorld):
+    """Knows of no hosts."""
+
+    def __init__(self) -> None:
+        """Take all ranks; collective."""
+        super().__init__()
+        self._levels = None
+
+
+class _Whole(_Overlapped):
     """Sends a long message when all of it is made."""
 
     def allreduce_pieces(self, pieces: Iterable[NDArray[Any]]) -> None:
@@ -39,7 +48,7 @@ class _Whole(MpiWorld):
             place += piece.size
 
 
-class _OneByOne(MpiWorld):
+class _OneByOne(_Overlapped):
     """Sends a piece, and waits for it."""
 
     allreduce_pieces = World.allreduce_pieces
@@ -49,26 +58,9 @@ class _Levels(MpiWorld):
     """Adds a piece up on every host, sends it from one rank of each, and tells the others."""
 
     def __init__(self) -> None:
-        """Find the ranks of this host; collective."""
+        """Find the ranks of this host, under any MPI; collective."""
         super().__init__()
-        self._node = cast(MPI.Intracomm, self._comm.Split_type(MPI.COMM_TYPE_SHARED))
-        self._leaders = self._comm.Split(0 if self._node.rank == 0 else MPI.UNDEFINED)
-
-    def allreduce_pieces(self, pieces: Iterable[NDArray[Any]]) -> None:
-        """Sum each piece, while the next one is made."""
-        made, requests = [], []
-        for piece in pieces:
-            made.append(piece)
-            if self._node.rank:
-                self._node.Reduce(piece, None, MPI.SUM)
-                continue
-            self._node.Reduce(MPI.IN_PLACE, piece, MPI.SUM)
-            requests.append(self._leaders.Iallreduce(MPI.IN_PLACE, piece, MPI.SUM))
-            MPI.Request.Testall(requests)
-        for number, piece in enumerate(made):
-            if not self._node.rank:
-                requests[number].Wait()
-            self._node.Bcast(piece)
+        self._levels = find_levels(self._comm)
 
 
 def _rows(world: World, n: int, d: int) -> Rows:
@@ -100,10 +92,10 @@ def main(n: int, d: int) -> None:
     ways = {
         "whole": objective(_Whole, "exact"),
         "one by one": objective(_OneByOne, "exact"),
-        "overlapped": objective(MpiWorld, "exact"),
+        "overlapped": objective(_Overlapped, "exact"),
         "levels": objective(_Levels, "exact"),
-        "fast": objective(MpiWorld, "fast"),
-        "float32": objective(MpiWorld, "float32"),
+        "fast": objective(_Overlapped, "fast"),
+        "float32": objective(_Overlapped, "float32"),
     }
     question = Question(np.zeros(d + 1))
     taken = np.zeros((_REPEAT + 1, len(ways)))

@@ -252,7 +252,7 @@ def switched(network: Network, delay_us: float, rate_mbit: float) -> Iterator[st
         yield "sim0"
     finally:
         switch.kill()
-        switch.wait()
+        switch.communicate()
 
 
 def nodes(network: Network) -> list[Machine]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from mpi4py import MPI
 
+from mpi_gd.comm.levels import Levels, find_levels
 from mpi_gd.comm.mpi import MpiWorld
 from mpi_gd.errors import DataError, FileError, JobError, MpiGdError
 
@@ -126,3 +127,27 @@ def test_alltoallv(world: MpiWorld, dtype: Any, kind: str) -> None:
 
 def test_who_is_who(world: MpiWorld) -> None:
     assert (world.rank, world.size, world.is_root) == (RANK, SIZE, RANK == 0)
+
+
+@pytest.mark.parametrize("n_hosts", [1, 2, 3])
+def test_sums_by_hosts_are_those_of_all_ranks(n_hosts: int) -> None:
+    """However the ranks are spread: here the last host has what is left."""
+    comm = MPI.COMM_WORLD.Dup()
+    node = cast(MPI.Intracomm, comm.Split(min(RANK // 2, n_hosts - 1), RANK))
+    levels = Levels(comm, node)
+    mine = np.arange(5.0) * (RANK + 1)
+    ranks = SIZE * (SIZE + 1) / 2
+    buffer = mine.copy()
+    levels.sum(buffer)
+    np.testing.assert_array_equal(buffer, np.arange(5.0) * ranks)
+    pieces = [mine.copy(), mine[:2].astype(np.float32), mine[2:] + 1.0]
+    levels.sum_pieces(iter(pieces))
+    np.testing.assert_array_equal(pieces[0], np.arange(5.0) * ranks)
+    np.testing.assert_array_equal(pieces[1], np.arange(2.0) * ranks)
+    np.testing.assert_array_equal(pieces[2], np.arange(2.0, 5.0) * ranks + SIZE)
+    levels.free()
+    comm.Free()
+
+
+def test_one_host_has_no_levels() -> None:
+    assert find_levels(MPI.COMM_WORLD) is None
