@@ -117,10 +117,12 @@ def finish(
 def _told(certificate: Certificate, record: Record) -> str:
     """Say what is certain of the result."""
     residual = f"relative KKT residual {record.criterion:.1e}"
-    if not certificate.bound:
-        return f"Certificate: {residual}"
     digits = certificate.digits
-    known = "" if digits is None else f": {_counted(digits, 'digit')} of it are certain"
+    if not certificate.bound or digits == 0:
+        # A bound as large as the objective says nothing.
+        return f"Certificate: {residual}"
+    verb = "is" if digits == 1 else "are"
+    known = "" if digits is None else f": {_counted(digits, 'digit')} of it {verb} certain"
     return (
         f"Certificate: {residual}; the objective is above its minimum by at most "
         f"{certificate.gap:.1e} ({certificate.bound}){known}"
