@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO
 
 __all__ = [
+    "OF_A_RUN",
     "Completed",
     "Rank",
     "environment",
@@ -39,7 +40,7 @@ _GRACE_SECONDS = 2.0
 # by --mca.
 _NETWORK = {"OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "self,sm,tcp"}
 # What an mpirun sets for its ranks would make another one inside them go wrong.
-_OF_A_RUN = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "HYDRA_", "MPIR_", "MPICH_", "MPI_LOCAL")
+OF_A_RUN = ("OMPI_", "PMI_", "PMIX_", "PRTE_", "HYDRA_", "MPIR_", "MPICH_", "MPI_LOCAL")
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def mpirun(
 
 def environment(mark: str, env: Mapping[str, str], command: Sequence[str]) -> dict[str, str]:
     """Return the environment of a fresh mpirun, which `command` starts."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(_OF_A_RUN)}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(OF_A_RUN)}
     allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     network = {} if "--mca" in command else _NETWORK
     return {**kept, **allowed, **network, "OPENBLAS_NUM_THREADS": "1", _MARK: mark, **env}

@@ -64,7 +64,6 @@ class Columns:
         bounds = np.cumsum([stop - start for start, stop in pieces])
         whole = rows.tocsc()
         d = rows.shape[1]
-        self.n_features = d
         self._blocks = [
             list(_chunks(whole, first, min(first + STEP, d), bounds)) for first in range(0, d, STEP)
         ]

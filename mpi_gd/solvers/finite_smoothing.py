@@ -20,6 +20,7 @@ from mpi_gd.solvers.solver import (
     Step,
     diverged,
 )
+from mpi_gd.solvers.whole import rest_value
 
 __all__ = ["FiniteSmoothing"]
 
@@ -130,7 +131,7 @@ class FiniteSmoothing(Solver):
         if state.is_last:
             return self._end(state, answer)
         u = state.u + state.trial * state.direction
-        value = answer.value + _rest(state, u)
+        value = answer.value + rest_value(state.problem, u)
         is_finite = answer.is_finite and math.isfinite(value)
         is_first = state.n_steps == 0
         if is_first and not is_finite:
@@ -183,7 +184,7 @@ class FiniteSmoothing(Solver):
             state.u,
             Answer(state.smooth, state.gradient, state.residual),
             used,
-            rest=_rest(state, state.u),
+            rest=rest_value(state.problem, state.u),
             subgradient=None if rest is None else rest.residual(state.u, state.gradient),
             is_smoothed=True,
         )
@@ -232,11 +233,6 @@ class FiniteSmoothing(Solver):
             0.0,
             f"the kinks smoothed over {state.width:.0e} in the end",
             is_optimal=True,
-            rest=_rest(state, state.u),
+            rest=rest_value(state.problem, state.u),
             subgradient=shown,
         )
-
-
-def _rest(state: _State, u: Floats) -> float:
-    """Return the rest at u."""
-    return 0.0 if state.problem.rest is None else state.problem.rest.value(u)

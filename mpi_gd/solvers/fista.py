@@ -20,6 +20,7 @@ from mpi_gd.solvers.solver import (
     Step,
     diverged,
 )
+from mpi_gd.solvers.whole import rest_value
 
 __all__ = ["Fista"]
 
@@ -103,7 +104,7 @@ class Fista(Solver):
         if not state.is_known:
             return self._take_point(state, answer)
         trial = self._trial(state)
-        value = answer.value + _rest(state, trial)
+        value = answer.value + rest_value(state.problem, trial)
         if not (answer.is_finite and self._is_bounded(state, trial, answer)):
             state.n_trials += 1
             state.step_size *= _SHRINK
@@ -131,7 +132,7 @@ class Fista(Solver):
             answer.gradient,
             answer.residual,
         )
-        state.value = answer.value + _rest(state, state.u)
+        state.value = answer.value + rest_value(state.problem, state.u)
         return self._step(state, 0.0)
 
     def _trial(self, state: _State) -> Floats:
@@ -194,11 +195,6 @@ class Fista(Solver):
             Answer(state.smooth, state.gradient, state.residual),
             used,
             end,
-            rest=_rest(state, state.u),
+            rest=rest_value(state.problem, state.u),
             subgradient=None if rest is None else rest.residual(state.u, state.gradient),
         )
-
-
-def _rest(state: _State, u: Floats) -> float:
-    """Return the rest at u."""
-    return 0.0 if state.problem.rest is None else state.problem.rest.value(u)

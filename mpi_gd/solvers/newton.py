@@ -21,6 +21,7 @@ from mpi_gd.solvers.solver import (
     Step,
     diverged,
 )
+from mpi_gd.solvers.whole import rest_value
 
 __all__ = ["Newton"]
 
@@ -120,7 +121,7 @@ class Newton(Solver):
     def tell(self, state: _State, answer: Answer) -> Step | None:
         """Accept the trial point, or take a shorter step."""
         u = state.u + state.direction
-        value = answer.value + _rest(state, u)
+        value = answer.value + rest_value(state.problem, u)
         is_finite = answer.is_finite and math.isfinite(value)
         is_start = state.iteration < 0
         if is_start and not is_finite:
@@ -194,7 +195,7 @@ class Newton(Solver):
             Answer(state.smooth, state.gradient, state.residual),
             used,
             end,
-            rest=_rest(state, state.u),
+            rest=rest_value(state.problem, state.u),
             subgradient=None if rest is None else rest.residual(state.u, state.gradient),
         )
 
@@ -208,8 +209,3 @@ def _next_damping(state: _State, value: float) -> float:
         return max(_FIRST, state.damping * _MORE)
     damping = state.damping * _LESS if share > _GOOD else state.damping
     return damping if damping >= _LEAST else 0.0
-
-
-def _rest(state: _State, u: Floats) -> float:
-    """Return the rest at u."""
-    return 0.0 if state.problem.rest is None else state.problem.rest.value(u)

@@ -11,6 +11,7 @@ import numpy as np
 from mpi_gd.solvers.armijo import ROUNDING, SUFFICIENT
 from mpi_gd.solvers.lbfgs import Lbfgs, LbfgsState
 from mpi_gd.solvers.solver import GIVEN, IDLE, Answer, Floats, Problem, Question, Step, diverged
+from mpi_gd.solvers.whole import rest_value
 
 __all__ = ["OwlQn"]
 
@@ -78,7 +79,7 @@ class OwlQn(Lbfgs):
     def tell(self, state: Any, answer: Answer) -> Step | None:
         """Accept the trial point, or take a shorter step."""
         trial = _trial(state)
-        value = answer.value + _rest(state, trial)
+        value = answer.value + rest_value(state.problem, trial)
         is_finite = answer.is_finite and math.isfinite(value)
         if state.iteration < 0:
             if not is_finite:
@@ -132,7 +133,7 @@ class OwlQn(Lbfgs):
             Answer(state.smooth, state.gradient, state.residual),
             used,
             end,
-            rest=_rest(state, state.u),
+            rest=rest_value(state.problem, state.u),
             subgradient=None if state.problem.rest is None else _subgradient(state),
         )
 
@@ -157,8 +158,3 @@ def _subgradient(state: _State) -> Floats:
     """Return the smallest subgradient at the iterate."""
     rest = state.problem.rest
     return state.gradient if rest is None else rest.residual(state.u, state.gradient)
-
-
-def _rest(state: _State, u: Floats) -> float:
-    """Return the rest at u."""
-    return 0.0 if state.problem.rest is None else state.problem.rest.value(u)

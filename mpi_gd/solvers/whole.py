@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mpi_gd.solvers.solver import Answer, Floats, Problem, Step
 
-__all__ = ["whole_start", "whole_step", "whole_value"]
+__all__ = ["rest_value", "whole_start", "whole_step", "whole_value"]
 
 # So short a step that only bounds move a point.
 _NO_STEP = 1e-300
@@ -15,9 +15,14 @@ def whole_start(problem: Problem, u: Floats) -> Floats:
     return u.copy() if problem.rest is None else problem.rest.prox(u, _NO_STEP)
 
 
+def rest_value(problem: Problem, u: Floats) -> float:
+    """Return the rest of the objective at u."""
+    return 0.0 if problem.rest is None else problem.rest.value(u)
+
+
 def whole_value(problem: Problem, u: Floats, answer: Answer) -> float:
     """Return the whole objective at u."""
-    return answer.value + (0.0 if problem.rest is None else problem.rest.value(u))
+    return answer.value + rest_value(problem, u)
 
 
 def whole_step(

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from tests.launch import OF_A_RUN
 from tests.machines.network import Machine, Network, why_no_network
 from tests.machines.slurm_conf import Layout, slurm_conf, user_name
 
@@ -31,7 +32,7 @@ _OVER = (
     *("DEADLINE", "BOOT_FAIL"),
 )
 # A Slurm inside a job of another one, or a rank of an MPI, is not to take itself for part of it.
-_OF_A_RUN = ("SLURM_", "SBATCH_", "OMPI_", "PMI_", "PMIX_", "PRTE_", "HYDRA_", "MPIR_", "MPICH_")
+_OF_A_RUN = ("SLURM_", "SBATCH_", *OF_A_RUN)
 # A daemon dies with what has started it, even if that is killed.
 _MORTAL = ("setpriv", "--pdeathsig", "KILL")
 _DBD_CONF = """\
