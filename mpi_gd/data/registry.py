@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mpi_gd.data.csv_source import CsvSource
-from mpi_gd.data.npy import NpySource
-from mpi_gd.data.npz import NpzSource
+from mpi_gd.data.formats.csv_source import CsvSource
+from mpi_gd.data.formats.npy import NpySource
+from mpi_gd.data.formats.npz import NpzSource
+from mpi_gd.data.formats.sparse_npz import SparseSource, is_sparse
 from mpi_gd.data.probe import guess_format
 from mpi_gd.data.roles import NEEDED, Purpose
 from mpi_gd.data.source import Source
-from mpi_gd.data.sparse import SparseSource, is_sparse
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.errors import JobError
 

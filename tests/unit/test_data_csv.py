@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mpi_gd.data import Block, DataSpec, csv_parse, csv_source
-from mpi_gd.data.csv_source import CsvSource
+from mpi_gd.data import Block, DataSpec
+from mpi_gd.data.formats import csv_parse, csv_source
+from mpi_gd.data.formats.csv_source import CsvSource
 from mpi_gd.errors import DataError
 
 PARSERS = [

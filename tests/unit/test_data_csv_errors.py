@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mpi_gd.data import DataSpec, csv_parse, csv_source, open_source
-from mpi_gd.data.csv_source import CsvSource
+from mpi_gd.data import DataSpec, open_source
+from mpi_gd.data.formats import csv_parse, csv_source
+from mpi_gd.data.formats.csv_source import CsvSource
 from mpi_gd.errors import DataError, JobError
 
 HEAD = b"age,size,y\n1,2,3\n"

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpi_gd.data import DataSpec, Source, csv_parse, open_source
-from mpi_gd.data.csv_source import CsvSource
+from mpi_gd.data import DataSpec, Source, open_source
+from mpi_gd.data.formats import csv_parse
+from mpi_gd.data.formats.csv_source import CsvSource
 from mpi_gd.data.roles import NEEDED, ROLES, Purpose
 from mpi_gd.errors import DataError, JobError, MpiGdError
 

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from mpi_gd import cli
 from mpi_gd.checkpoint import Checkpoint, state_arrays, with_arrays
 from mpi_gd.config import dump_job, parse_job
-from mpi_gd.data import DataSpec, csv_parse, open_source
+from mpi_gd.data import DataSpec, open_source
+from mpi_gd.data.formats import csv_parse
 from mpi_gd.data.source import Source
 from mpi_gd.errors import MpiGdError
 from mpi_gd.losses import Logistic

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.data.arraysource import check_column, column_values
+from mpi_gd.data.formats.npy import open_array
+from mpi_gd.data.formats.npz import Members
 from mpi_gd.data.names import default_names, describe_roles, digest_of_names
-from mpi_gd.data.npy import open_array
-from mpi_gd.data.npz import Members
 from mpi_gd.data.probe import sample_digest
 from mpi_gd.data.roles import NEEDED, Purpose, require_different
 from mpi_gd.data.source import Block, Source

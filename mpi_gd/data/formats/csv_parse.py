@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_gd.data.csv_layout import Layout, cells_of, finite, is_missing
+from mpi_gd.data.formats.csv_layout import Layout, cells_of, finite, is_missing
 from mpi_gd.errors import DataError
 
 __all__ = ["Parsed", "Parser", "fast_parser", "parse"]

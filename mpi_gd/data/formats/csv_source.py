@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.data.arrays import aligned_empty, narrow, storage_type
-from mpi_gd.data.csv_layout import find_layout
-from mpi_gd.data.csv_parse import Parser, fast_parser, parse
+from mpi_gd.data.formats.csv_layout import find_layout
+from mpi_gd.data.formats.csv_parse import Parser, fast_parser, parse
 from mpi_gd.data.names import describe_roles, digest_of_names
 from mpi_gd.data.probe import foreign_format, open_same, sample_digest, stamp
 from mpi_gd.data.roles import Purpose
