@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_gd.commands.division import divide_tiles
+from mpi_gd.commands.division import Division, divide_tiles
 from mpi_gd.data import DataSpec
 from mpi_gd.data.division import divide
 from mpi_gd.data.grid import RowGrid
@@ -98,7 +98,10 @@ class Skewed(Source):
 def test_one_giant_row_is_left_to_one_rank(by: Any, size: int) -> None:
     source = Skewed()
     grid = RowGrid(source.n_samples, source.n_features, 8, source.n_stored)
-    found = on_ranks(size, lambda world: divide_tiles(world, source, grid, DataSpec(balance=by)))
+    found = cast(
+        "list[Division]",
+        on_ranks(size, lambda world: divide_tiles(world, source, grid, DataSpec(balance=by))),
+    )
     first = found[0]
     assert found == [first] * size
     assert sum(first.rows) == source.n_samples and sum(first.stored) == source.n_stored
