@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(parsed, _ALONE):
         return _run_alone(parsed)
     _use_one_thread()
-    if parsed.command == "train":
+    if parsed.command in ("train", "tune"):
         signals.install()
     if launcher.offers_survival():
         faulthandler.dump_traceback_later(_START_SECONDS, exit=True)

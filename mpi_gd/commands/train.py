@@ -28,7 +28,7 @@ from mpi_gd.report import warn
 from mpi_gd.status import STATUS_NAME, read_status, write_status
 from mpi_gd.trainer import Ballot, Course, Ending, Outcome, Rules, train
 
-__all__ = ["run"]
+__all__ = ["rules_of", "run", "train_setup"]
 
 _EMBEDDED_JOB = Path(__file__).parents[1] / "embedded" / "flights.toml"
 # EX_TEMPFAIL of sysexits.h: not finished, run it again.
@@ -136,7 +136,7 @@ def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Ke
         found = find_saved(world, folder, setup)
     _begin(world, folder, text, kept)
     account = _open_account(world, setup, folder, options, found, kept)
-    kept.outcome = kept.outcome or _train(world, setup, folder, found, account, kept)
+    kept.outcome = kept.outcome or train_setup(world, setup, folder, found, account, kept)
     if kept.outcome.ending is Ending.STOPPED:
         return _EXIT_STOPPED
     return finish(world, setup, kept.outcome, folder, account, base)
@@ -213,7 +213,7 @@ def _open_account(
     return Account(world, folder, setup, options.progress, iteration, record)
 
 
-def _train(
+def train_setup(
     world: World,
     setup: Setup,
     folder: RunFolder,
@@ -262,7 +262,7 @@ def _train(
             on_step=account.step,
             on_save=saver.save,
             save_every=job.checkpoint.every_iterations,
-            rules=_rules(setup, certifier),
+            rules=rules_of(setup, certifier),
         )
         if outcome.ending is Ending.STOPPED:
             why = "stop.max_seconds" if ballot.is_late else ""
@@ -273,7 +273,7 @@ def _train(
         account.close()
 
 
-def _rules(setup: Setup, certifier: Certifier | None) -> Rules:
+def rules_of(setup: Setup, certifier: Certifier | None) -> Rules:
     """Return the job's further rules."""
     stop = setup.job.stop
     return Rules(

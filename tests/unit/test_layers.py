@@ -41,6 +41,7 @@ LAYERS = {
     "status": 1,
     "inference": 2,
     "objective": 2,
+    "selection": 2,
     "trainer": 2,
     "commands": 3,
     "cli": 4,
@@ -60,12 +61,19 @@ NEIGHBOURS = {
     "patient": {"launcher"},
     "penalties": {"errors"},
     "report": {"files"},
+    "selection": {"objective"},
     "status": {"files"},
     "solvers": {"errors"},
     "trainer": {"objective"},
 }
 # What is not of Python's own library: NumPy everywhere, the rest in one room.
-FOREIGN = {"comm": {"mpi4py"}, "data": {"pyarrow"}, "inference": {"scipy"}, "matrix": {"scipy"}}
+FOREIGN = {
+    "comm": {"mpi4py"},
+    "data": {"pyarrow"},
+    "inference": {"scipy"},
+    "matrix": {"scipy"},
+    "selection": {"pyarrow"},
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
