@@ -86,6 +86,7 @@ def finish(
         **record.__dict__,
         "solver": kind_of(SOLVERS, setup.solver),
         "ranks": world.size,
+        "balance": {**setup.data.division.as_json(), **_computing(outcome)},
         "seconds": seconds,
         "reading_seconds": setup.reading_seconds,
         "setup_seconds": setup.setup_seconds,
@@ -112,6 +113,22 @@ def finish(
             model=str(place.resolve()),
         )
     return code
+
+
+def _computing(outcome: Outcome) -> dict[str, object]:
+    """Return the least, median and most seconds that a rank has computed, and which it was."""
+    seconds = outcome.compute
+    if not seconds:
+        return {}
+    most = max(seconds)
+    return {
+        "compute_seconds": {
+            "min": min(seconds),
+            "median": float(np.median(seconds)),
+            "max": most,
+        },
+        "slowest_rank": seconds.index(most),
+    }
 
 
 def _told(certificate: Certificate, record: Record) -> str:

@@ -85,6 +85,13 @@ class Source(ABC):
         """Return about how many rows there are, without a survey."""
         return self.n_samples
 
+    def count_stored(self, bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many numbers the rows [bounds[i], bounds[i + 1]) store, (len(bounds) - 1,).
+
+        It decides how the rows are divided and nothing else: about so many will do.
+        """
+        return np.diff(bounds * self.n_stored // max(1, self.n_samples))
+
     @abstractmethod
     def read(self, start: int, stop: int) -> Block:
         """Return X (stop - start, n_features), y and the rest (stop - start,) of global rows.

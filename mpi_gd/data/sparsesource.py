@@ -121,6 +121,12 @@ class SparseSource(Source):
             {role: column_values(array, start, stop) for role, array in self._extras.items()},
         )
 
+    def count_stored(self, bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many numbers the rows between the bounds store."""
+        first, last = int(bounds[0]), int(bounds[-1])
+        indptr = self._indptr.rows(first, last + 1, np.dtype(np.int64))
+        return np.maximum(np.diff(indptr[bounds - first]), 0)
+
     def _check_indptr(self, indptr: NDArray[np.int64], start: int, stop: int) -> None:
         """Raise DataError unless the rows' bounds rise from 0 to the number of numbers."""
         falls = np.flatnonzero(np.diff(indptr) < 0)

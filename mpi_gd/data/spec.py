@@ -84,6 +84,10 @@ class DataSpec:
     test_files: dict[str, str] = field(default_factory=dict)
     """.npy: the test file's further files, by key, as in {weight = "test-weight.npy"}."""
 
+    balance: Literal["auto", "rows", "bytes", "nonzeros"] = "auto"
+    """What the ranks are to have alike: rows, bytes of X, or numbers that a sparse X stores;
+    "auto": rows, or bytes where X is sparse. The model is the same, bit for bit, in any case."""
+
     standardize: bool = False
     """Train on columns shifted and scaled to mean 0 and deviation 1; coefficients are reported
     on the original scale."""
