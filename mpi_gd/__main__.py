@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from mpi_gd import cli, launcher, pulse, signals
 from mpi_gd.errors import LauncherError, MpiGdError, RankLost
-from mpi_gd.options import CollectOptions, ForecastOptions, LaunchOptions, SlurmOptions
+from mpi_gd.options import (
+    CollectOptions,
+    ExportOptions,
+    ForecastOptions,
+    LaunchOptions,
+    SlurmOptions,
+)
 
 if TYPE_CHECKING:
     from mpi_gd.comm.mpi import MpiWorld
@@ -21,7 +27,7 @@ if TYPE_CHECKING:
 _START_SECONDS = 60.0
 # A launcher that sees one process fail may kill the one that is to say why; its host may be slow.
 _LAST_WORD_SECONDS = 5.0
-_ALONE = (CollectOptions, ForecastOptions, LaunchOptions, SlurmOptions)
+_ALONE = (CollectOptions, ExportOptions, ForecastOptions, LaunchOptions, SlurmOptions)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -15,6 +15,7 @@ __all__ = [
     "BenchOptions",
     "CollectOptions",
     "EvaluateOptions",
+    "ExportOptions",
     "ForecastOptions",
     "LaunchOptions",
     "Options",
@@ -149,6 +150,33 @@ metrics (weighted; the same bits on any number of ranks):
     data: str = field(metadata=_DATA)
     overrides: tuple[str, ...] = field(default=(), metadata=_SET_DATA)
     json: bool = field(default=False, metadata=_JSON)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write a model for another program: JSON, CSV, ONNX, scikit-learn."""
+
+    command: ClassVar[str] = "export"
+    examples: ClassVar[str] = """\
+  python -m mpi_gd export runs/train/model.npz model.onnx
+  python -m mpi_gd export runs/train/model.npz coefficients.csv
+
+forms:
+  .json    loss, classes, intercept and coefficients by name, with all their digits
+  .csv     a line for each coefficient
+  .onnx    a graph in double precision: X -> label and probabilities, or prediction (extra onnx)
+  .joblib  a fitted estimator of scikit-learn's own, for joblib.load (extra sklearn)
+"""
+
+    model: str = field(metadata=_MODEL)
+    out: str = field(
+        metadata={
+            "flag": "",
+            "metavar": "OUT",
+            "group": "output",
+            "help": "the file to write; its suffix says what",
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -619,6 +647,7 @@ Options = (
     TrainOptions
     | PredictOptions
     | EvaluateOptions
+    | ExportOptions
     | BenchOptions
     | PathOptions
     | LaunchOptions
