@@ -77,8 +77,8 @@ def _all_levels(world: World, mine: Sequence[Sequence[Level]]) -> list[list[Leve
     parts: list[list[list[Level]]] = [[[] for _ in mine] for _ in range(world.size)]
     for number, levels in enumerate(mine):
         for level in levels:
-            text = f"{number} {level!r}".encode("utf-8", "surrogatepass")
-            parts[zlib.crc32(text) % world.size][number].append(level)
+            key = f"{number} {level!r}".encode("utf-8", "surrogatepass")
+            parts[zlib.crc32(key) % world.size][number].append(level)
     sent = [np.frombuffer(json.dumps(part).encode(), dtype=np.uint8) for part in parts]
     own: list[set[Level]] = [set() for _ in mine]
     for came in world.alltoallv(sent):

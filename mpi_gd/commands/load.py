@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.comm import World
+from mpi_gd.commands.division import Division, divide_tiles
 from mpi_gd.data import DataSpec, Source, open_source
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.grid import RowGrid
@@ -51,6 +52,8 @@ class Loaded:
     """The names of X's columns."""
     fingerprint: str
     """What the file was when it was opened."""
+    division: Division
+    """What all ranks own."""
 
     @property
     def tile_sizes(self) -> list[int]:
@@ -69,6 +72,7 @@ def load(
     n_workers: int = 0,
     prepare: Preparation = _PLAIN,
     seed: int = 0,
+    shares: Sequence[int] | None = None,
 ) -> Loaded:
     """Open the file, divide its rows, and read this rank's; collective.
 
@@ -76,6 +80,7 @@ def load(
     the rows that nobody here has in memory are read. Each of `n_workers` workers' rows go to one
     rank. `prepare` says how columns become features, what has been learned of that, or which of
     them are the features; `seed` is that of the rows held out, of which nothing is learned.
+    `shares` (size,) is how large a part each rank is to have; None: all alike.
     Raises on all ranks what one of them finds: FileError, DataError, JobError.
     """
     if kept:
@@ -86,20 +91,22 @@ def load(
     grid = RowGrid(
         source.n_samples, source.n_features, source.dtype.itemsize, source.n_stored, n_workers
     )
-    first, last = grid.tiles_of(world.rank, world.size)
-    start, stop = grid.rows_of(world.rank, world.size)
-    block = _read_together(world, source, spec.path, (start, stop), kept)
+    division = divide_tiles(world, source, grid, spec, shares)
+    first, last = division.bounds[world.rank : world.rank + 2]
+    rows = grid.rows_between(first, last)
+    block = _read_together(world, source, spec.path, rows, kept)
     return Loaded(
         source=source,
         grid=grid,
         first_tile=first,
         last_tile=last,
-        start=start,
+        start=rows[0],
         x=block.x if isinstance(block.x, Matrix) else Dense(block.x),
         y=block.y,
         extras=block.extras,
         columns=source.columns,
         fingerprint=fingerprint,
+        division=division,
     )
 
 

@@ -55,7 +55,7 @@ def conclude(plan: Plan, known: Mapping[str, Known]) -> Recipe:
         else:
             encoders.append(_number(variable, found))
             if variable.has_indicator and found.n_missing:
-                encoders.append(Indicator(variable.name))
+                encoders.append(Indicator(variable.name, variable.input))
     return Recipe(plan.inputs, tuple(encoders), plan.interactions, plan.spec.layout)
 
 

@@ -71,10 +71,13 @@ class Spline(Number):
 class Indicator(Encoder):
     """One feature: 1 where the number is missing, else 0."""
 
+    label: str = ""
+    """What is missing: of a part of a date, the date."""
+
     @property
     def names(self) -> Sequence[str]:
         """Return what it says."""
-        return (f"{self.name} is missing",)
+        return (f"{self.label} is missing",)
 
     def encode(self, column: Column, number: int, refusals: Refusals) -> Term:
         """Return the gaps."""

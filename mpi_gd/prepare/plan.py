@@ -42,6 +42,8 @@ class Variable:
     """A column that is prepared: one that is read, or a part of a date; and how."""
 
     name: str
+    input: str
+    """The column that is read."""
     kind: Kind
     use: Use
     clip: tuple[float, float] | None = None
@@ -173,6 +175,7 @@ class _Wanted:
         is_first = name == given.variables[0]
         return Variable(
             name,
+            given.name,
             kind,
             use,
             clip=(clip[0], clip[1]) if clip else None,
