@@ -85,9 +85,7 @@ class MemoryTable(TableSource):
         return f"{self.n_samples} rows, {self.n_features} columns"
 
 
-def recipe_of(
-    columns: Mapping[str, Column], world: World | None = None, **keys: Any
-) -> Recipe:
+def recipe_of(columns: Mapping[str, Column], world: World | None = None, **keys: Any) -> Recipe:
     """Return what is learned of columns, of all rows, with these keys of [prepare]."""
     table = MemoryTable(columns)
     return learn(
@@ -103,7 +101,9 @@ def sample_columns(n: int, seed: int = 0, gaps: float = 0.1) -> dict[str, Column
         return column([None if rng.random() < gaps else value for value in values])
 
     colours = rng.choice(["red", "green", "blue", "ochre"], n, p=[0.5, 0.3, 0.15, 0.05])
-    days = np.datetime64("2019-12-30T23:59:58.5", "us") + rng.integers(0, 10**13, n).astype("m8[us]")
+    days = np.datetime64("2019-12-30T23:59:58.5", "us") + rng.integers(0, 10**13, n).astype(
+        "m8[us]"
+    )
     return {
         "age": holes(np.round(rng.normal(40, 12, n), 1).tolist()),
         "zip": holes(rng.integers(0, 5, n).astype(float).tolist()),

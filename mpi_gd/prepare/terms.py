@@ -56,8 +56,9 @@ def product(first: Term, second: Term) -> Term:
     n, width = len(first.values), first.width * second.width
     if not width:
         return Term(0, np.zeros((n, 0)))
-    values = (first.values[:, :, None] * second.values[:, None, :]).reshape(n, -1)
+    m = first.values.shape[1] * second.values.shape[1]
+    values = (first.values[:, :, None] * second.values[:, None, :]).reshape(n, m)
     if first.places is None and second.places is None:
         return Term(width, values)
     places = first.placed()[:, :, None] * second.width + second.placed()[:, None, :]
-    return Term(width, values, places.reshape(n, -1))
+    return Term(width, values, places.reshape(n, m))
