@@ -342,7 +342,9 @@ def test_columns_are_found_by_name() -> None:
     other = {"more": column([0.0] * 50), **dict(reversed(columns.items()))}
     source = PreparedSource(MemoryTable(other), recipe)
     expected = recipe.apply(columns)
-    np.testing.assert_array_equal(source.read(0, 50).x.columns(np.arange(source.n_features)), expected)
+    np.testing.assert_array_equal(
+        source.read(0, 50).x.columns(np.arange(source.n_features)), expected
+    )
     del other["zip"], other["age"]
     with pytest.raises(DataError, match="no column is called 'age', 'zip'"):
         PreparedSource(MemoryTable(other), recipe)
