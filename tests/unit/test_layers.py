@@ -33,6 +33,7 @@ LAYERS = {
     "config": 1,
     "data": 1,
     "evaluation": 1,
+    "export": 2,
     "files": 1,
     "model": 1,
     "options": 1,
@@ -71,6 +72,7 @@ NEIGHBOURS = {
 FOREIGN = {
     "api": {"sklearn", "mpi4py"},
     "comm": {"mpi4py"},
+    "export": {"joblib", "onnx", "sklearn"},
     "data": {"pyarrow"},
     "inference": {"scipy"},
     "matrix": {"scipy"},
