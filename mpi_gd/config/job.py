@@ -134,8 +134,7 @@ class Job:
     """What to train on; `path` is required."""
 
     prepare: PrepareSpec = field(default_factory=PrepareSpec)
-    """How columns of text, dates and numbers become features. It is learned of all ranks' rows and
-    is a part of the model: a prediction is for columns as they are in the file."""
+    """How columns of text, dates and numbers become features: a part of the model."""
 
     loss: Loss = field(metadata={"kinds": LOSSES})
     """What is minimized over the rows."""
