@@ -98,6 +98,8 @@ class Outcome:
     detail: str = ""
     seconds: float = 0.0
     """From the first question to the end, since the start or the resume."""
+    compute: tuple[float, ...] = ()
+    """(size,): the seconds of it that each rank spent on its rows."""
 
 
 @dataclass
@@ -188,7 +190,7 @@ def train(
             if ending is not None:
                 if ending.is_limit:
                     on_save()
-                return Outcome(ending, step, record, step.end, spent.seconds)
+                return Outcome(ending, step, record, step.end, spent.seconds, spent.of_ranks)
             due = due or bool(save_every and record.iteration % save_every == 0)
         if reply.votes[_STOP]:
             on_save()
@@ -236,7 +238,14 @@ class _Spent:
         """Start the clock."""
         self._began = time.perf_counter()
         self._rows = 0
+        self._before: Floats | float = 0.0
+        self._compute: Floats | float = 0.0
         self._clear()
+
+    @property
+    def of_ranks(self) -> tuple[float, ...]:
+        """Return the seconds that each rank has computed since the start, (size,)."""
+        return tuple(np.round(np.atleast_1d(self._before + self._compute), 6).tolist())
 
     @property
     def seconds(self) -> float:
@@ -245,7 +254,8 @@ class _Spent:
 
     def _clear(self) -> None:
         """Begin an iteration."""
-        self._compute: Floats | float = 0.0
+        self._before = self._before + self._compute
+        self._compute = 0.0
         self._communication = self._waiting = 0.0
 
     def add(self, reply: Reply) -> None:

@@ -51,6 +51,8 @@ class Account:
             self.say(
                 f"{world.size - n_busy} of the ranks have no rows: there are {n_busy} workers."
             )
+        elif uneven := setup.data.division.remark():
+            self.say(uneven)
 
     def say(self, text: str) -> None:
         """Print a line."""

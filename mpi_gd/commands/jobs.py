@@ -47,6 +47,7 @@ def needs(job: Job) -> dict[str, Any]:
         else:
             found[key] = value
     free = ["name", "fault_tolerance", "data.path", "data.test", "data.test_target"]
+    free += ["data.balance"]
     free += ["data.test_files", *(f"data.{key}" for key in _file_keys(job.data))]
     return {
         key: value

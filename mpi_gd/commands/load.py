@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.comm import World
+from mpi_gd.commands.division import Division, divide_tiles
 from mpi_gd.data import DataSpec, Source, open_source
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.grid import RowGrid
@@ -43,6 +44,8 @@ class Loaded:
     """The names of X's columns."""
     fingerprint: str
     """What the file was when it was opened."""
+    division: Division
+    """What all ranks own."""
 
     @property
     def tile_sizes(self) -> list[int]:
@@ -59,12 +62,13 @@ def load(
     purpose: Purpose = "train",
     kept: Loaded | None = None,
     n_workers: int = 0,
+    shares: Sequence[int] | None = None,
 ) -> Loaded:
     """Open the file, divide its rows, and read this rank's; collective.
 
     `kept`, which all ranks have or none, is what they had read before some ranks died: then only
     the rows that nobody here has in memory are read. Each of `n_workers` workers' rows go to one
-    rank.
+    rank. `shares` (size,) is how large a part each rank is to have; None: all alike.
     Raises on all ranks what one of them finds: FileError, DataError, JobError.
     """
     if kept:
@@ -74,8 +78,9 @@ def load(
     grid = RowGrid(
         source.n_samples, source.n_features, source.dtype.itemsize, source.n_stored, n_workers
     )
-    first, last = grid.tiles_of(world.rank, world.size)
-    start, stop = grid.rows_of(world.rank, world.size)
+    division = divide_tiles(world, source, grid, spec, shares)
+    first, last = division.bounds[world.rank : world.rank + 2]
+    start, stop = grid.rows_between(first, last)
     with world.phase(f"reading {spec.path}"):
         block = _read(source, start, stop, kept)
         source.check_extras(block, start)
@@ -90,6 +95,7 @@ def load(
         extras=block.extras,
         columns=source.columns,
         fingerprint=fingerprint,
+        division=division,
     )
 
 

@@ -33,7 +33,7 @@ from mpi_gd.solvers import SOLVERS
 from mpi_gd.status import write_status
 from mpi_gd.trainer import Outcome, Record
 
-__all__ = ["check_test_data", "finish"]
+__all__ = ["check_test_data", "finish", "model_of", "scores_of"]
 
 _EXIT_NOT_CONVERGED = 4
 
@@ -50,7 +50,7 @@ def finish(
     record = outcome.record
     if outcome.step is None or record is None:
         raise RuntimeError("the training ended without an iterate")
-    model = _model(setup, outcome, record)
+    model = model_of(setup, outcome, record)
     place = folder.model
     with world.phase("writing the model", by_root=True):
         if world.is_root:
@@ -70,7 +70,7 @@ def finish(
     inference, table = summarize(world, setup, outcome)
     if table:
         report.say(table)
-    scores = _scores(world, model, setup, base)
+    scores = scores_of(world, model, setup, base)
     for rows, values in scores.items():
         report.say(f"On the {rows} {format_scores(values)}")
     report.say(f"The model is {place}")
@@ -86,6 +86,7 @@ def finish(
         **record.__dict__,
         "solver": kind_of(SOLVERS, setup.solver),
         "ranks": world.size,
+        "balance": {**setup.data.division.as_json(), **_computing(outcome)},
         "seconds": seconds,
         "reading_seconds": setup.reading_seconds,
         "setup_seconds": setup.setup_seconds,
@@ -114,6 +115,22 @@ def finish(
     return code
 
 
+def _computing(outcome: Outcome) -> dict[str, object]:
+    """Return the least, median and most seconds that a rank has computed, and which it was."""
+    seconds = outcome.compute
+    if not seconds:
+        return {}
+    most = max(seconds)
+    return {
+        "compute_seconds": {
+            "min": min(seconds),
+            "median": float(np.median(seconds)),
+            "max": most,
+        },
+        "slowest_rank": seconds.index(most),
+    }
+
+
 def _told(certificate: Certificate, record: Record) -> str:
     """Say what is certain of the result."""
     residual = f"relative KKT residual {record.criterion:.1e}"
@@ -129,7 +146,7 @@ def _told(certificate: Certificate, record: Record) -> str:
     )
 
 
-def _scores(world: World, model: Model, setup: Setup, base: Path) -> dict[str, Scores]:
+def scores_of(world: World, model: Model, setup: Setup, base: Path) -> dict[str, Scores]:
     """Return the scores on the held-out rows and on the test file, if any; collective."""
     scores = {}
     if setup.held is not None:
@@ -176,7 +193,7 @@ def _lasting(job: Job) -> Job:
     return dataclasses.replace(job, stop=stop, checkpoint=CheckpointSpec(), fault_tolerance="stop")
 
 
-def _model(setup: Setup, outcome: Outcome, record: Record) -> Model:
+def model_of(setup: Setup, outcome: Outcome, record: Record) -> Model:
     """Return the model: nothing in it depends on the number of ranks, the time or the place."""
     job, source = setup.job, setup.data.source
     if outcome.step is None:

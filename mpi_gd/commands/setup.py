@@ -126,16 +126,23 @@ class Setup:
 
 
 def set_up(
-    world: World, job: Job, base: Path, kept: Loaded | None = None, *, thorough: bool = False
+    world: World,
+    job: Job,
+    base: Path,
+    kept: Loaded | None = None,
+    *,
+    data: Loaded | None = None,
+    thorough: bool = False,
 ) -> Setup:
     """Read the data that `job` names relative to `base`, and plan the objective; collective.
 
-    `kept`, on all ranks or none, is what was read before some ranks died. `thorough`: look at every
-    number now, and not where the training meets it.
+    `kept`, on all ranks or none, is what was read before some ranks died; `data` are rows that are
+    in memory and need no reading. `thorough`: look at every number now, and not where the training
+    meets it.
     Raises on all ranks: DataError, FileError, JobError.
     """
     began = time.monotonic()
-    data = load(world, job.data, base, kept=kept, n_workers=job.solver.divides)
+    data = data or load(world, job.data, base, kept=kept, n_workers=job.solver.divides)
     loaded = time.monotonic()
     fraction, stop = job.data.test_fraction, data.start + len(data.y)
     held = held_out(data.start, stop, fraction, job.seed) if fraction else None

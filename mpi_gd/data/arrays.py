@@ -20,6 +20,8 @@ __all__ = ["aligned_empty", "cut_rows", "first_bad_text", "narrow", "storage_typ
 _ALIGNMENT = 64
 # Conversions work on pieces of this size, so that they need no second block.
 _PIECE_BYTES = 1 << 22
+# What X may be kept in.
+_STORED = tuple(map(np.dtype, (np.float64, np.float32, np.float16)))
 # Less is not worth asking for.
 _MUCH_BYTES = 1 << 30
 
@@ -67,7 +69,7 @@ def narrow(source: NDArray[Any], out: NDArray[Any]) -> int | None:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         out[...] = source
-    if source.dtype.kind != "f" or source.dtype.itemsize <= out.dtype.itemsize:
+    if not _may_overflow(source.dtype, out.dtype):
         return None
     lost = np.isinf(out)
     if lost.any():
@@ -77,12 +79,20 @@ def narrow(source: NDArray[Any], out: NDArray[Any]) -> int | None:
     return None
 
 
+def _may_overflow(found: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
+    """Whether a finite number of one type may be infinite in another."""
+    if found.kind == "f":
+        return found.itemsize > wanted.itemsize
+    # float16 ends at 65504.
+    return found.kind in "iu" and wanted == np.float16 and found.itemsize > 1
+
+
 def storage_type(wanted: str, found: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type X is kept in: what the job wants, else the file's own, else float64."""
     if wanted != "auto":
         return np.dtype(wanted)
     own = found.newbyteorder("=")
-    return own if own in (np.dtype(np.float64), np.dtype(np.float32)) else np.dtype(np.float64)
+    return own if own in _STORED else np.dtype(np.float64)
 
 
 def first_bad_text(texts: NDArray[Any]) -> int | None:

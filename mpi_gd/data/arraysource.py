@@ -1,22 +1,24 @@
-"""A source whose columns are stored arrays: what .npy and .npz have in common."""
+"""A source whose columns are stored arrays: what .npy, .npz, HDF5 and such have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mpi_gd.data.arrays import first_bad_text, storage_type
+from mpi_gd.data.arrays import storage_type
 from mpi_gd.data.names import default_names, describe_roles, digest_of_names
-from mpi_gd.data.probe import sample_digest
-from mpi_gd.data.roles import ROLES
+from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block, Source
-from mpi_gd.data.stored import StoredArray
+from mpi_gd.data.spec import DataSpec
+from mpi_gd.data.store import ArrayStore, find_roles
+from mpi_gd.data.stored import StoredArray, describe_files
+from mpi_gd.data.vectors import check_column, column_values
 from mpi_gd.errors import DataError
 
-__all__ = ["ArraySource", "check_column", "column_values"]
+__all__ = ["ArraySource"]
 
 # The coefficients, and a name for each, are on every rank.
 _MOST_FEATURES = 1 << 24
@@ -52,6 +54,21 @@ class ArraySource(Source):
         self.dtype = storage_type(dtype, x.header.dtype)
         self.target_name = target_name if y is not None else ""
 
+    @classmethod
+    def of_store(cls, store: ArrayStore, spec: DataSpec, base: Path, purpose: Purpose) -> Self:
+        """Find X, y, the rest and the features' names in `store`; raises DataError, JobError."""
+        roles = find_roles(store, spec, base, purpose)
+        x = store.array(spec.features, "features")
+        _check_features(x)
+        return cls(
+            x,
+            roles.target,
+            dtype=spec.dtype,
+            target_name=roles.target_name,
+            columns=store.names_of_columns(spec.features, x.header.shape[1]),
+            extras=roles.extras,
+        )
+
     def read(self, start: int, stop: int) -> Block:
         """Return X and y of rows [start, stop); X is a map of the file if it needs no copy."""
         self.check_range(start, stop)
@@ -65,13 +82,9 @@ class ArraySource(Source):
     def fingerprint(self) -> str:
         """Describe the files' sizes, the columns, the type and a sample of the bytes."""
         arrays = [self._x, *([self._y] if self._y else []), *self._extras.values()]
-        files = {array.path: array.stamp for array in arrays}
-        sizes = ", ".join(
-            f"{stamp.size} bytes ({sample_digest(path, stamp)})" for path, stamp in files.items()
-        )
         return (
-            f"{sizes}, {self.n_samples} rows, {digest_of_names(self.columns)}, {self.dtype}, "
-            f"target {self.target_name!r}{describe_roles(self.role_names)}"
+            f"{describe_files(arrays)}, {self.n_samples} rows, {digest_of_names(self.columns)}, "
+            f"{self.dtype}, target {self.target_name!r}{describe_roles(self.role_names)}"
         )
 
     def locate(self, row: int) -> str:
@@ -85,36 +98,6 @@ class ArraySource(Source):
     def locate_extra(self, role: str, row: int) -> str:
         """Name the role's array and the row."""
         return self._extras[role].locate(row)
-
-
-def column_values(array: StoredArray, start: int, stop: int) -> NDArray[Any]:
-    """Return an array's rows [start, stop), (stop - start,), as float64 or text."""
-    found = array.header.dtype
-    if found.kind not in "US":
-        numbers = array.rows(start, stop, np.dtype(np.float64))
-        # It is small: a copy of it is safe from what happens to the file.
-        return np.array(numbers).reshape(-1)
-    texts = np.array(array.rows(start, stop, found.newbyteorder("="))).reshape(-1)
-    if found.kind == "S":
-        return _decoded(array, texts, start)
-    bad = first_bad_text(texts)
-    if bad is not None:
-        raise DataError(
-            f"{array.locate(start + bad)}: a text has a character that is none in Unicode; save "
-            "the array again"
-        )
-    return texts
-
-
-def _decoded(array: StoredArray, texts: NDArray[Any], start: int) -> NDArray[Any]:
-    """Decode byte strings; raises DataError for what is not UTF-8."""
-    try:
-        return np.strings.decode(texts, "utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{array.where}: row {start} or a later one: a text is not UTF-8 ({error}); save the "
-            "array again as text (str)"
-        ) from error
 
 
 def _check_features(x: StoredArray) -> None:
@@ -132,26 +115,4 @@ def _check_features(x: StoredArray) -> None:
         raise DataError(
             f"{x.where}: got {shape[1]} features, expected at most {_MOST_FEATURES}; if rows and "
             "features are the other way round, save X.T"
-        )
-
-
-def check_column(array: StoredArray, n_samples: int, where: str, role: str) -> None:
-    """Raise DataError if an array is not (n,) or (n, 1), or has not as many rows as X, or text.
-
-    X has `n_samples` rows, and is called `where`.
-    """
-    shape = array.header.shape
-    if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
-        raise DataError(
-            f"{array.where}: got the shape {shape}, expected ({n_samples},): one {role}"
-        )
-    if array.header.dtype.kind in "US" and not (role == "target" or ROLES[role].is_text):
-        raise DataError(
-            f"{array.where}: got an array of text ({array.header.dtype}), expected numbers, as "
-            f"data.{role} must be"
-        )
-    if shape[0] != n_samples:
-        raise DataError(
-            f"{array.where}: got {shape[0]} rows, expected {n_samples} as in {where}; "
-            "save both from the same rows"
         )

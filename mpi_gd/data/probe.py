@@ -14,7 +14,15 @@ from typing import BinaryIO
 from mpi_gd.errors import DataError, FileError
 from mpi_gd.patient import PatientFile, patiently
 
-__all__ = ["Stamp", "foreign_format", "guess_format", "open_same", "sample_digest", "stamp"]
+__all__ = [
+    "Stamp",
+    "foreign_format",
+    "guess_format",
+    "is_zarr",
+    "open_same",
+    "sample_digest",
+    "stamp",
+]
 
 _SAMPLE_BYTES = 1 << 16
 _STANDARD_INPUT = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/", "/dev/null", "/dev/tty")
@@ -30,12 +38,21 @@ _MAGIC: dict[bytes, tuple[str | None, str, str]] = {
     b"\x28\xb5\x2f\xfd": (None, "compressed by zstd", "decompress it first: unzstd FILE"),
     b"PAR1": (None, "a Parquet file", "convert it to .npy or CSV first"),
     b"ARROW1": (None, "an Arrow file", "convert it to .npy or CSV first"),
-    b"\x89HDF": (None, "an HDF5 file", "convert it to .npy or CSV first"),
+    b"\x89HDF\r\n\x1a\n": ("hdf5", "an HDF5 file", 'set format = "hdf5"'),
     b"\xd0\xcf\x11\xe0": (None, "an old Excel file", "save it as CSV first"),
     b"\xff\xfe": (None, "text in UTF-16", "convert it first: iconv -f UTF-16 -t UTF-8"),
     b"\xfe\xff": (None, "text in UTF-16", "convert it first: iconv -f UTF-16 -t UTF-8"),
 }
-_SUFFIXES = {".npy": "npy", ".npz": "npz", ".csv": "csv", ".tsv": "csv", ".txt": "csv"}
+_SUFFIXES = {
+    **dict.fromkeys([".csv", ".tsv", ".txt"], "csv"),
+    ".npy": "npy",
+    ".npz": "npz",
+    **dict.fromkeys([".h5", ".hdf5", ".hdf", ".h5ad"], "hdf5"),
+    ".safetensors": "safetensors",
+    ".zarr": "zarr",
+}
+# A folder that has one of them is a Zarr group or array.
+_ZARR = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 
 
 @dataclass(frozen=True)
@@ -98,12 +115,14 @@ def guess_format(path: Path) -> str:
 
     A file that is called .npy but is not one keeps the format it claims: its reader will say more.
     """
+    if is_zarr(path):
+        return "zarr"
     kind = foreign_format(path, None)
     kind = kind or _SUFFIXES.get(path.suffix.lower())
     if kind is None:
         raise DataError(
             f"{path}: cannot tell the format by its first bytes or its suffix {path.suffix!r}; "
-            'set format = "csv", "npy" or "npz"'
+            'set format, as in format = "csv"; `train --keys` lists the formats'
         )
     return kind
 
@@ -114,18 +133,44 @@ def foreign_format(path: Path, wanted: str | None) -> str | None:
     Raises DataError if they tell a format that is none of ours, or is not the one `wanted`.
     """
     with open_same(path, stamp(path)) as file:
-        head = file.read(8) or b""
+        head = file.read(9) or b""
+    if _is_safetensors(head, path.stat().st_size):
+        return _require(
+            path, wanted, "safetensors", "a safetensors file", 'set format = "safetensors"'
+        )
     for magic, (kind, what, remedy) in _MAGIC.items():
         if head.startswith(magic):
-            if kind is None or (wanted is not None and kind != wanted):
-                raise DataError(f"{path}: the file is {what}, expected {_wish(wanted)}; {remedy}")
-            return kind
+            return _require(path, wanted, kind, what, remedy)
     return None
+
+
+def _require(path: Path, wanted: str | None, kind: str | None, what: str, remedy: str) -> str:
+    """Return the format; raises DataError if it is none of ours, or not the one `wanted`."""
+    if kind is None or (wanted is not None and kind != wanted):
+        raise DataError(f"{path}: the file is {what}, expected {_wish(wanted)}; {remedy}")
+    return kind
+
+
+def _is_safetensors(head: bytes, size: int) -> bool:
+    """Whether a file begins with the length of a JSON text that it has room for."""
+    return head[8:] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= size - 8
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a path is a folder of Zarr's."""
+    return path.is_dir() and any((path / name).is_file() for name in _ZARR)
 
 
 def _wish(wanted: str | None) -> str:
     """Name a format in words."""
-    return {None: "CSV, .npy or .npz", "csv": "CSV text"}.get(wanted, f"an .{wanted} file")
+    words = {
+        None: "data in a format that is read",
+        "csv": "CSV text",
+        "hdf5": "an HDF5 file",
+        "safetensors": "a safetensors file",
+        "zarr": "a Zarr store",
+    }
+    return words.get(wanted, f"an .{wanted} file")
 
 
 def sample_digest(path: Path, expected: Stamp) -> str:

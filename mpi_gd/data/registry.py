@@ -7,7 +7,8 @@ from pathlib import Path
 from mpi_gd.data.formats.csv_source import CsvSource
 from mpi_gd.data.formats.npy import NpySource
 from mpi_gd.data.formats.npz import NpzSource
-from mpi_gd.data.formats.sparse_npz import SparseSource, is_sparse
+from mpi_gd.data.formats.safetensors import SafetensorsSource
+from mpi_gd.data.formats.sparse_npz import SparseNpzSource, is_sparse
 from mpi_gd.data.probe import guess_format
 from mpi_gd.data.roles import NEEDED, Purpose
 from mpi_gd.data.source import Source
@@ -16,10 +17,15 @@ from mpi_gd.errors import JobError
 
 __all__ = ["FORMATS", "open_source"]
 
-FORMATS: dict[str, type[Source]] = {"npy": NpySource, "npz": NpzSource, "csv": CsvSource}
+FORMATS: dict[str, type[Source]] = {
+    "npy": NpySource,
+    "npz": NpzSource,
+    "csv": CsvSource,
+    "safetensors": SafetensorsSource,
+}
 
 # What holds sparse rows is told by what is in it.
-_SPARSE = {"npz": SparseSource}
+_SPARSE = {"npz": SparseNpzSource}
 
 
 def open_source(spec: DataSpec, base: Path = Path(), *, purpose: Purpose = "train") -> Source:

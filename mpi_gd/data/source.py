@@ -22,7 +22,7 @@ from mpi_gd.errors import DataError
 
 __all__ = ["Block", "Features", "Source", "Target", "shown"]
 
-# (rows, n_features): an array of float64 or float32, C-contiguous; or a matrix.Csr.
+# (rows, n_features): an array of float64, float32 or float16, C-contiguous; or a matrix.Csr.
 Features = Any
 # (rows,) of float64, or of text (dtype kind "U").
 Target = NDArray[Any]
@@ -52,7 +52,7 @@ class Source(ABC):
     columns: Sequence[str]
     # How many numbers a sparse data set stores; 0 if it is not sparse.
     n_stored: int = 0
-    # Type of X: float64 or float32.
+    # Type of X: float64, float32 or float16.
     dtype: np.dtype[Any]
     # Name of the target; empty if the file was opened without one.
     target_name: str
@@ -84,6 +84,13 @@ class Source(ABC):
     def guess_rows(self) -> int:
         """Return about how many rows there are, without a survey."""
         return self.n_samples
+
+    def count_stored(self, bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many numbers the rows [bounds[i], bounds[i + 1]) store, (len(bounds) - 1,).
+
+        It decides how the rows are divided and nothing else: about so many will do.
+        """
+        return np.diff(bounds * self.n_stored // max(1, self.n_samples))
 
     @abstractmethod
     def read(self, start: int, stop: int) -> Block:

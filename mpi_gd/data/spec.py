@@ -56,7 +56,7 @@ class DataSpec:
     1 for those it does not name; "balanced": the inverse of the label's share, by weight, of the
     rows that are trained on; "": all the same."""
 
-    format: Literal["auto", "npy", "npz", "csv"] = "auto"
+    format: Literal["auto", "npy", "npz", "csv", "safetensors"] = "auto"
     """Format of the file; "auto" looks at its first bytes, then at its suffix."""
 
     features: str = "X"
@@ -68,8 +68,9 @@ class DataSpec:
     delimiter: str = ","
     """CSV: the character between two cells."""
 
-    dtype: Literal["auto", "float64", "float32"] = "auto"
-    """Type X is kept in; "auto" is the file's own float type if it has one, else float64."""
+    dtype: Literal["auto", "float64", "float32", "float16"] = "auto"
+    """Type X is kept in; "auto" is the file's own float type if it has one (float32 for bfloat16),
+    else float64. All sums are in float64; float16 takes a quarter of the memory, and longer."""
 
     test_fraction: float = 0.0
     """Share of the rows held out for the final evaluation, chosen by row number and seed."""
@@ -82,6 +83,10 @@ class DataSpec:
 
     test_files: dict[str, str] = field(default_factory=dict)
     """.npy: the test file's further files, by key, as in {weight = "test-weight.npy"}."""
+
+    balance: Literal["auto", "rows", "bytes", "nonzeros"] = "auto"
+    """What the ranks are to have alike: rows, bytes of X, or numbers that a sparse X stores;
+    "auto": rows, or bytes where X is sparse. The model is the same, bit for bit, in any case."""
 
     standardize: bool = False
     """Train on columns shifted and scaled to mean 0 and deviation 1; coefficients are reported

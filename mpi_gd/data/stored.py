@@ -6,7 +6,7 @@ import dataclasses
 import math
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.data.arrays import aligned_empty, cut_rows, narrow
-from mpi_gd.data.npyheader import ArrayHeader
-from mpi_gd.data.probe import Stamp, open_same
+from mpi_gd.data.npyheader import ArrayHeader, read_header
+from mpi_gd.data.probe import Stamp, foreign_format, open_same, sample_digest, stamp
 from mpi_gd.errors import DataError
 
-__all__ = ["MappedArray", "PackedArray", "StoredArray", "explained"]
+__all__ = [
+    "MappedArray",
+    "PackedArray",
+    "StoredArray",
+    "describe_files",
+    "explained",
+    "open_array",
+]
 
 _SKIP_BYTES = 1 << 20
 
@@ -47,6 +54,10 @@ class StoredArray(ABC):
         plain = dataclasses.replace(self, header=flat)
         found = plain.rows(0, flat.shape[0], header.dtype.newbyteorder("="))
         return np.array(found).reshape(header.shape)
+
+    def sample(self) -> str:
+        """Return what tells the file from most others: its size, and a digest of its ends."""
+        return f"{self.stamp.size} bytes ({sample_digest(self.path, self.stamp)})"
 
     def locate(self, row: int) -> str:
         """Name the place of a row."""
@@ -140,6 +151,21 @@ def _skip(packed: IO[bytes], count: int) -> None:
         if not piece:
             return
         count -= len(piece)
+
+
+def open_array(path: Path) -> MappedArray:
+    """Read the header of a .npy file and check the file's size; raises FileError, DataError."""
+    mark = stamp(path)
+    foreign_format(path, "npy")
+    with open_same(path, mark) as file:
+        header = read_header(file, str(path), mark.size)
+    return MappedArray(path, mark, header, str(path), offset=header.length)
+
+
+def describe_files(arrays: Iterable[StoredArray]) -> str:
+    """Describe the files that arrays are in, each once, for a fingerprint."""
+    files = {array.path: array for array in arrays}
+    return ", ".join(array.sample() for array in files.values())
 
 
 @contextmanager

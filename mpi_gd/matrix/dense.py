@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_gd.matrix.half import Widener
 from mpi_gd.matrix.matrix import Block, Floats, Matrix, Reader
 
 __all__ = ["Dense"]
@@ -17,7 +18,7 @@ _CACHE_LINE = 64
 
 
 class Dense(Matrix):
-    """An array (n_rows, n_features) of float64 or float32, C-contiguous."""
+    """An array (n_rows, n_features) of float64, float32 or float16, C-contiguous."""
 
     can_shift = True
     n_stored = 0
@@ -58,6 +59,7 @@ class _DenseReader(Reader):
         d = x.shape[1]
         is_copied = shift is not None or x.dtype != np.float64
         self._copy = np.empty((block_rows, d)) if is_copied else None
+        self._widener = Widener() if x.dtype == np.float16 else None
         self._is_fetched = not is_copied and x.nbytes > _FETCH_BYTES
         self._block_rows = block_rows
         self._product = np.empty(d)
@@ -76,18 +78,19 @@ class _DenseReader(Reader):
                 np.dot(lines, lines)
             return _DenseBlock(x, self._product, self)
         copy = self._copy[: last - first]
-        if self._shift is None:
-            np.copyto(copy, x)
-        else:
-            np.subtract(x, self._shift, out=copy)
+        self.put(first, last, copy)
         return _DenseBlock(copy, self._product, self)
 
     def put(self, first: int, last: int, out: Floats) -> None:
         """Copy rows, at the speed of the memory."""
-        if self._shift is None:
-            np.copyto(out, self._x[first:last])
-        else:
-            np.subtract(self._x[first:last], self._shift, out=out)
+        x = self._x[first:last]
+        if self._widener is not None:
+            self._widener.widen(x, out)
+            x = out
+        if self._shift is not None:
+            np.subtract(x, self._shift, out=out)
+        elif x is not out:
+            np.copyto(out, x)
 
     def gram_scratch(self) -> tuple[Floats, Floats]:
         """Return room for a block and for its Gram matrix; few ask for it."""

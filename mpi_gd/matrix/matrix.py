@@ -63,7 +63,7 @@ class Matrix(ABC):
 
     shape: tuple[int, int]
     dtype: np.dtype[Any]
-    """Type the numbers are stored in: float64 or float32."""
+    """Type the numbers are stored in: float64, float32 or float16."""
     nbytes: int
     n_stored: int
     """Numbers that are stored, where zeros are not; 0 where all are."""

@@ -45,7 +45,8 @@ def test_any_range_is_the_slice_of_the_array(
     """Protects from misread bytes: Fortran order, big-endian, narrow types."""
     wanted = np.asarray(NUMBERS.astype(dtype), order=order)  # type: ignore[call-overload]
     source = stored(tmp_path, kind, wanted)
-    assert source.dtype == (np.float32 if dtype.endswith("f4") else np.float64)
+    own = np.dtype(dtype).newbyteorder("=")
+    assert source.dtype == (own if own.kind == "f" else np.float64)
     for start, stop in ((0, 23), (5, 6), (7, 20), (23, 23), (0, 0)):
         block = source.read(start, stop)
         x, y = block.x, block.y
@@ -76,6 +77,19 @@ def test_float32_on_request_and_its_overflow(tmp_path: Path, kind: str) -> None:
     x[17, 2] = 1e300
     with pytest.raises(DataError, match="row 17: a number is too large for float32"):
         stored(tmp_path, kind, x, dtype="float32").read(4, 20)
+
+
+@each_kind
+@pytest.mark.parametrize(("dtype", "number"), [("f8", 65520.0), ("f4", 1e6), ("i4", 70000)])
+def test_float16_on_request_and_its_overflow(
+    tmp_path: Path, kind: str, dtype: str, number: float
+) -> None:
+    """Protects from a silent infinity, of whole numbers too."""
+    x = NUMBERS.astype(dtype)
+    assert stored(tmp_path, kind, x, dtype="float16").read(0, 5).x.dtype == np.float16
+    x[17, 2] = number
+    with pytest.raises(DataError, match="row 17: a number is too large for float16"):
+        stored(tmp_path, kind, x, dtype="float16").read(4, 20)
 
 
 @each_kind

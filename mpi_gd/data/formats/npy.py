@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from mpi_gd.data.arraysource import ArraySource
-from mpi_gd.data.npyheader import read_header
-from mpi_gd.data.probe import foreign_format, open_same, stamp
 from mpi_gd.data.roles import NEEDED, Purpose, require_different
 from mpi_gd.data.spec import DataSpec
-from mpi_gd.data.stored import MappedArray, StoredArray
+from mpi_gd.data.stored import StoredArray, open_array
 from mpi_gd.errors import JobError
 
-__all__ = ["NpySource", "open_array"]
+__all__ = ["NpySource"]
 
 
 class NpySource(ArraySource):
@@ -56,12 +54,3 @@ def _extras(path: Path, paths: dict[str, Path]) -> dict[str, tuple[str, StoredAr
     """Open the files of all roles but the target."""
     require_different(paths, str(path))
     return {role: (file.stem, open_array(file)) for role, file in paths.items() if role != "target"}
-
-
-def open_array(path: Path) -> MappedArray:
-    """Read the header of a .npy file and check the file's size."""
-    mark = stamp(path)
-    foreign_format(path, "npy")
-    with open_same(path, mark) as file:
-        header = read_header(file, str(path), mark.size)
-    return MappedArray(path, mark, header, str(path), offset=header.length)
