@@ -66,7 +66,7 @@ def rows_key(job: Job) -> str:
     plain = DataSpec(path=spec.path)
     changed = {"standardize": plain.standardize, "class_weight": plain.class_weight}
     data = dataclasses.replace(spec, **changed)  # type: ignore[arg-type]
-    return repr((data, job.loss, job.solver.divides, data.test_fraction and job.seed))
+    return repr((data, job.prepare, job.loss, job.solver.divides, job.seed))
 
 
 def rows_of(world: World, job: Job, reading: Reading) -> Rows:

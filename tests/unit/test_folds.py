@@ -74,7 +74,7 @@ def test_the_number_of_ranks_makes_no_difference(rule: Any, cuts: tuple[int, ...
     def work(world: World) -> Any:
         return plan(world, rule, cuts[world.rank], cuts[world.rank + 1], seed=4).parts
 
-    parts = np.concatenate(on_ranks(len(cuts) - 1, work))
+    parts: Any = np.concatenate(on_ranks(len(cuts) - 1, work))  # type: ignore[arg-type]
     np.testing.assert_array_equal(parts, alone.parts)
 
 
@@ -93,7 +93,7 @@ def test_a_part_without_rows_is_named() -> None:
 
 
 def test_a_grid_has_all_and_draws_have_each_once() -> None:
-    space = {"a": [1, 2, 3], "b": Range(1e-3, 1.0, log=True, steps=4)}
+    space: Any = {"a": [1, 2, 3], "b": Range(1e-3, 1.0, log=True, steps=4)}
     every = grid(space)
     assert len(every) == 12 and every[0] == {"a": 1, "b": 1e-3}
     np.testing.assert_allclose([v["b"] for v in every[:4]], [1e-3, 1e-2, 1e-1, 1.0])

@@ -116,8 +116,8 @@ def test_other_losses_metrics_and_splits(split: str) -> None:
     summary = json.loads(Path("run/summary.json").read_text())
     assert summary["tune"]["values"]["penalty.alpha"] == float(rows[0]["penalty.alpha"])
     assert float(rows[0]["mean"]) >= float(rows[-1]["mean"])
-    assert summary["scores"]["held-out"]["auc"] > 0.8
-    assert float(rows[0]["mean"]) > 0.8
+    assert summary["scores"]["held-out"]["auc"] > 0.7
+    assert float(rows[0]["mean"]) > 0.7
 
 
 def test_a_candidate_that_diverges_is_the_last() -> None:
