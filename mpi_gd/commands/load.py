@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from mpi_gd.comm import World
 from mpi_gd.commands.division import Division, divide_tiles
+from mpi_gd.commands.storage import Storage, choose_storage, read_stored
 from mpi_gd.data import DataSpec, Source, open_source
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.grid import RowGrid
 from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block
 from mpi_gd.errors import DataError
-from mpi_gd.matrix import Csr, Dense, Matrix
+from mpi_gd.matrix import Dense, Matrix
 
 __all__ = ["Loaded", "load", "require_same"]
 
@@ -81,18 +82,19 @@ def load(
     division = divide_tiles(world, source, grid, spec, shares)
     first, last = division.bounds[world.rank : world.rank + 2]
     start, stop = grid.rows_between(first, last)
+    storage = choose_storage(world, source, spec, base, division, grid)
     with world.phase(f"reading {spec.path}"):
-        block = _read(source, start, stop, kept)
-        source.check_extras(block, start)
+        x, y, extras = _read(source, storage, start, stop, kept)
+        source.check_extras(Block(None, y, extras), start)
     return Loaded(
         source=source,
         grid=grid,
         first_tile=first,
         last_tile=last,
         start=start,
-        x=block.x if isinstance(block.x, Csr) else Dense(block.x),
-        y=block.y,
-        extras=block.extras,
+        x=x,
+        y=y,
+        extras=extras,
         columns=source.columns,
         fingerprint=fingerprint,
         division=division,
@@ -118,19 +120,21 @@ def _open(world: World, spec: DataSpec, base: Path, purpose: Purpose) -> tuple[S
     return source, fingerprint
 
 
-def _read(source: Source, start: int, stop: int, kept: Loaded | None) -> Block:
-    """Read the rows [start, stop), but for those that are in memory already."""
+def _read(
+    source: Source, storage: Storage, start: int, stop: int, kept: Loaded | None
+) -> tuple[Matrix, NDArray[Any], dict[str, NDArray[Any]]]:
+    """Return the rows [start, stop); what is in memory already is not read again."""
     # A map of the file costs nothing to make anew.
-    if kept is None or not kept.x.is_kept or not isinstance(kept.x, Dense):
-        return source.read(start, stop)
+    if kept is None or not isinstance(kept.x, Dense) or not kept.x.is_kept or storage.is_streamed:
+        return read_stored(source, storage, start, stop)
     low = min(max(start, kept.start), stop)
     high = max(low, min(stop, kept.start + len(kept.x)))
     own = slice(low - kept.start, high - kept.start)
     before, after = source.read(start, low), source.read(high, stop)
     x = aligned_empty((stop - start, source.n_features), source.dtype)
     np.concatenate([before.x, kept.x.x[own], after.x], out=x)
-    return Block(
-        x,
+    return (
+        Dense(x),
         np.concatenate([before.y, kept.y[own], after.y]),
         {
             role: np.concatenate([before.extras[role], values[own], after.extras[role]])

@@ -190,7 +190,10 @@ def _lasting(job: Job) -> Job:
     stop = dataclasses.replace(
         job.stop, max_seconds=plain.max_seconds, before_time_limit=plain.before_time_limit
     )
-    return dataclasses.replace(job, stop=stop, checkpoint=CheckpointSpec(), fault_tolerance="stop")
+    data = dataclasses.replace(job.data, balance="auto", memory="auto", scratch="")
+    return dataclasses.replace(
+        job, data=data, stop=stop, checkpoint=CheckpointSpec(), fault_tolerance="stop"
+    )
 
 
 def _model(setup: Setup, outcome: Outcome, record: Record) -> Model:

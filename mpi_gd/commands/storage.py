@@ -1,0 +1,163 @@
+"""Where a rank's rows are: in memory, in a map of their file, or on a disk, to be streamed."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.allocation.memory import available_memory
+from mpi_gd.comm import World
+from mpi_gd.commands.division import Division
+from mpi_gd.data import DataSpec, Source
+from mpi_gd.data.arrays import aligned_empty
+from mpi_gd.data.grid import BY_COLUMN, RowGrid
+from mpi_gd.data.rowfiles import RowFiles, Scratch
+from mpi_gd.data.source import Block
+from mpi_gd.errors import JobError
+from mpi_gd.matrix import Csr, Dense, Matrix
+
+__all__ = ["Storage", "choose_storage", "read_stored"]
+
+# Data so small that nobody looks whether there is memory for them.
+_SMALL_BYTES = 64 << 20
+# What a rank takes besides its rows: target, weights and predictors of each row, and the rest.
+_ROW_BYTES = 48
+_OTHER_BYTES = 64 << 20
+# Rows are put aside, or read into memory, so many bytes at a time.
+_PIECE_BYTES = 8 << 20
+_LINE = 64
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How this rank keeps its rows."""
+
+    is_streamed: bool
+    is_copied: bool
+    """Whether rows that lie in a file are read into memory, not mapped."""
+    scratch: Path
+
+
+def choose_storage(
+    world: World, source: Source, spec: DataSpec, base: Path, division: Division, grid: RowGrid
+) -> Storage:
+    """Return where this rank's rows are to be; the ranks need not do the same; collective."""
+    is_streamed = spec.memory == "stream"
+    if spec.memory == "auto" and max(division.bytes) >= _SMALL_BYTES:
+        hosts = world.gather_small(socket.gethostname())
+        n_here = hosts.count(socket.gethostname())
+        needed = division.bytes[world.rank] + _ROW_BYTES * division.rows[world.rank] + _OTHER_BYTES
+        is_streamed = needed > available_memory(n_here, is_mapped=bool(source.in_files()))
+    with world.phase("choosing where the rows are kept"):
+        if is_streamed and source.n_stored and grid.n_features >= BY_COLUMN:
+            if spec.memory == "auto":
+                is_streamed = False
+            else:
+                raise JobError(
+                    f'data.memory = "stream": sparse rows of {BY_COLUMN} columns or more, of which '
+                    f"there are {grid.n_features}, are sorted by column in memory; use more ranks "
+                    'on more hosts, and memory = "auto"'
+                )
+    scratch = base / spec.scratch if spec.scratch else Path(tempfile.gettempdir())
+    return Storage(is_streamed, spec.memory == "keep", scratch)
+
+
+def read_stored(
+    source: Source, storage: Storage, start: int, stop: int
+) -> tuple[Matrix, NDArray[Any], dict[str, NDArray[Any]]]:
+    """Return the rows [start, stop), their targets, and the rest by role.
+
+    Raises FileError, DataError.
+    """
+    if storage.is_streamed:
+        return _streamed(source, storage, start, stop)
+    files = source.in_files() if storage.is_copied else ()
+    if not files:
+        block = source.read(start, stop)
+        return as_matrix(block.x), block.y, dict(block.extras)
+    row_bytes = source.n_features * source.dtype.itemsize
+    lies = RowFiles(files, row_bytes, start, stop)
+    size = (stop - start) * row_bytes
+    base = _base(source)
+    memory = aligned_empty((base + size,), np.dtype(np.uint8))[base:]
+    for first in range(0, size, _PIECE_BYTES):
+        lies.read_into(first, memory[first : first + _PIECE_BYTES])
+    x = memory.view(source.dtype).reshape(stop - start, source.n_features)
+    return Dense(x), *_rest(list(_pieces(source, start, stop)))
+
+
+def as_matrix(x: Any) -> Matrix:
+    """Return what a source has read as a matrix."""
+    return x if isinstance(x, Matrix) else Dense(x)
+
+
+def _base(source: Source) -> int:
+    """Return how far into a cache line a map of the file would begin."""
+    files = source.in_files()
+    return files[0].offset % _LINE if len(files) == 1 else 0
+
+
+def _pieces(source: Source, start: int, stop: int) -> Iterator[Block]:
+    """Yield the rows a few at a time; at least once."""
+    stored = source.n_stored * 12 // max(1, source.n_samples)
+    row_bytes = stored or source.n_features * source.dtype.itemsize
+    step = max(1, _PIECE_BYTES // max(1, row_bytes))
+    for first in range(start, max(stop, start + 1), step):
+        yield source.read(first, min(first + step, stop))
+
+
+def _rest(
+    blocks: list[Block],
+) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+    """Return the targets and the rest of blocks that follow each other."""
+    extras = {
+        role: np.concatenate([block.extras[role] for block in blocks]) for role in blocks[0].extras
+    }
+    return np.concatenate([block.y for block in blocks]), extras
+
+
+def _streamed(
+    source: Source, storage: Storage, start: int, stop: int
+) -> tuple[Matrix, NDArray[Any], dict[str, NDArray[Any]]]:
+    """Return the rows as what is read when it is needed, from where they lie or are put aside."""
+    # Needed by few, and it brings threads.
+    from mpi_gd.matrix.streamed import DenseRows, Streamed
+    from mpi_gd.matrix.streamed_csr import CsrRows, StreamedCsr
+
+    n, d = stop - start, source.n_features
+    rest: list[Block] = []
+    files = source.in_files()
+    if files:
+        lies = RowFiles(files, d * source.dtype.itemsize, start, stop)
+        for block in _pieces(source, start, stop):
+            rest.append(Block(None, block.y, block.extras))
+        content = DenseRows(lies, n, d, source.dtype, _base(source))
+        return Streamed(content, d), *_rest(rest)
+    numbers, places = Scratch(storage.scratch), Scratch(storage.scratch)
+    counts = [np.zeros(1, dtype=np.int64)]
+    index_type = np.dtype(np.int32 if d < 1 << 31 else np.int64)
+    for block in _pieces(source, start, stop):
+        x = block.x
+        if isinstance(x, Csr):
+            numbers.write(x.rows.data)
+            places.write(x.rows.indices.astype(index_type, copy=False))
+            counts.append(np.diff(x.rows.indptr).astype(np.int64))
+        elif isinstance(x, Matrix):
+            raise JobError(
+                'data.memory = "stream": dense columns beside sparse ones are not streamed; use '
+                'more ranks on more hosts, and memory = "auto"'
+            )
+        else:
+            numbers.write(x)
+        rest.append(Block(None, block.y, block.extras))
+    if source.n_stored:
+        indptr = np.cumsum(np.concatenate(counts))
+        return StreamedCsr(CsrRows(numbers, places, indptr, d, index_type)), *_rest(rest)
+    return Streamed(DenseRows(numbers, n, d, source.dtype), d), *_rest(rest)
