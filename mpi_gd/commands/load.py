@@ -47,6 +47,8 @@ class Loaded:
     """What the file was when it was opened."""
     division: Division
     """What all ranks own."""
+    n_streaming: int
+    """Ranks whose rows are read again with every pass."""
 
     @property
     def tile_sizes(self) -> list[int]:
@@ -82,7 +84,7 @@ def load(
     division = divide_tiles(world, source, grid, spec, shares)
     first, last = division.bounds[world.rank : world.rank + 2]
     start, stop = grid.rows_between(first, last)
-    storage = choose_storage(world, source, spec, base, division, grid)
+    storage, n_streaming = choose_storage(world, source, spec, base, division)
     with world.phase(f"reading {spec.path}"):
         x, y, extras = _read(source, storage, start, stop, kept)
         source.check_extras(Block(None, y, extras), start)
@@ -98,6 +100,7 @@ def load(
         columns=source.columns,
         fingerprint=fingerprint,
         division=division,
+        n_streaming=n_streaming,
     )
 
 

@@ -17,7 +17,7 @@ from mpi_gd.comm import World
 from mpi_gd.commands.division import Division
 from mpi_gd.data import DataSpec, Source
 from mpi_gd.data.arrays import aligned_empty
-from mpi_gd.data.grid import BY_COLUMN, RowGrid
+from mpi_gd.data.grid import BY_COLUMN
 from mpi_gd.data.rowfiles import RowFiles, Scratch
 from mpi_gd.data.source import Block
 from mpi_gd.errors import JobError
@@ -46,27 +46,31 @@ class Storage:
 
 
 def choose_storage(
-    world: World, source: Source, spec: DataSpec, base: Path, division: Division, grid: RowGrid
-) -> Storage:
-    """Return where this rank's rows are to be; the ranks need not do the same; collective."""
+    world: World, source: Source, spec: DataSpec, base: Path, division: Division
+) -> tuple[Storage, int]:
+    """Return where this rank's rows are to be, and how many ranks stream theirs; collective.
+
+    The ranks need not do the same. Raises JobError, on all of them.
+    """
+    can = not source.n_stored or source.n_features < BY_COLUMN
     is_streamed = spec.memory == "stream"
-    if spec.memory == "auto" and max(division.bytes) >= _SMALL_BYTES:
+    if is_streamed and not can:
+        raise JobError(
+            f'data.memory = "stream": sparse rows of {BY_COLUMN:,} columns or more, of which there '
+            f"are {source.n_features:,}, are sorted by column in memory; use more ranks on more "
+            'hosts, and memory = "auto"'
+        )
+    n_streaming = world.size if is_streamed else 0
+    if spec.memory == "auto" and can and max(division.bytes) >= _SMALL_BYTES:
         hosts = world.gather_small(socket.gethostname())
         n_here = hosts.count(socket.gethostname())
         needed = division.bytes[world.rank] + _ROW_BYTES * division.rows[world.rank] + _OTHER_BYTES
         is_streamed = needed > available_memory(n_here, is_mapped=bool(source.in_files()))
-    with world.phase("choosing where the rows are kept"):
-        if is_streamed and source.n_stored and grid.n_features >= BY_COLUMN:
-            if spec.memory == "auto":
-                is_streamed = False
-            else:
-                raise JobError(
-                    f'data.memory = "stream": sparse rows of {BY_COLUMN} columns or more, of which '
-                    f"there are {grid.n_features}, are sorted by column in memory; use more ranks "
-                    'on more hosts, and memory = "auto"'
-                )
+        count = np.array([is_streamed], dtype=np.int64)
+        world.allreduce_sum(count)
+        n_streaming = int(count[0])
     scratch = base / spec.scratch if spec.scratch else Path(tempfile.gettempdir())
-    return Storage(is_streamed, spec.memory == "keep", scratch)
+    return Storage(is_streamed, spec.memory == "keep", scratch), n_streaming
 
 
 def read_stored(
@@ -82,15 +86,20 @@ def read_stored(
     if not files:
         block = source.read(start, stop)
         return as_matrix(block.x), block.y, dict(block.extras)
-    row_bytes = source.n_features * source.dtype.itemsize
-    lies = RowFiles(files, row_bytes, start, stop)
-    size = (stop - start) * row_bytes
-    base = _base(source)
-    memory = aligned_empty((base + size,), np.dtype(np.uint8))[base:]
-    for first in range(0, size, _PIECE_BYTES):
+    x = _room(source, stop - start, files[0].offset % _LINE if len(files) == 1 else 0)
+    memory = x.reshape(-1).view(np.uint8)
+    lies = RowFiles(files, source.n_features * source.dtype.itemsize, start, stop)
+    for first in range(0, memory.size, _PIECE_BYTES):
         lies.read_into(first, memory[first : first + _PIECE_BYTES])
-    x = memory.view(source.dtype).reshape(stop - start, source.n_features)
     return Dense(x), *_rest(list(_pieces(source, start, stop)))
+
+
+def _room(source: Source, n: int, base: int) -> NDArray[Any]:
+    """Return memory for `n` rows that begins `base` bytes into a cache line, as a map would."""
+    more = -(-base // (source.n_features * source.dtype.itemsize))
+    whole = aligned_empty((n + more, source.n_features), source.dtype).reshape(-1)
+    first = base // source.dtype.itemsize
+    return whole[first : first + n * source.n_features].reshape(n, source.n_features)
 
 
 def as_matrix(x: Any) -> Matrix:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from queue import SimpleQueue
@@ -29,6 +29,7 @@ Pieces = Sequence[tuple[int, int]]
 _BUFFER_BYTES = 4 << 20
 _AHEAD = 3
 _ALIGNMENT = 64
+_STACK_BYTES = 1 << 20
 
 
 class Content(Protocol[T_co]):
@@ -169,30 +170,13 @@ class Stream(Generic[T]):
                 return
             load = _Load(parts, self._buffer(sum(self._content.room(*part) for part in parts)))
             if self._thread is None:
-                arguments = self._orders, self._content
-                self._thread = threading.Thread(target=_read_ahead, args=arguments, daemon=True)
-                self._thread.start()
+                self._thread = _started(self._orders, self._content)
             self._orders.put(load)
             self._ahead.append(load)
 
     def _loads(self, pieces: Pieces, step: int) -> Iterator[list[tuple[int, int]]]:
-        """Yield what is read at once: blocks that follow each other are one part."""
-        parts: list[tuple[int, int]] = []
-        taken = 0
-        for start, stop in pieces:
-            for first in range(start, stop, step):
-                last = min(first + step, stop)
-                more = self._content.room(first, last)
-                if parts and taken + more > self._buffer_bytes:
-                    yield parts
-                    parts, taken = [], 0
-                taken += more
-                if parts and parts[-1][1] == first:
-                    parts[-1] = parts[-1][0], last
-                else:
-                    parts.append((first, last))
-        if parts:
-            yield parts
+        """Return what is read at once, one after another."""
+        return _cut(pieces, step, self._content.room, self._buffer_bytes)
 
     def _buffer(self, size: int) -> NDArray[np.uint8]:
         """Return a free buffer of at least `size` bytes."""
@@ -212,6 +196,39 @@ class Stream(Generic[T]):
     def __del__(self) -> None:
         """Let the thread end; it knows nothing of this object."""
         self._orders.put(None)
+
+
+def _cut(
+    pieces: Pieces, step: int, room: Callable[[int, int], int], most: int
+) -> Iterator[list[tuple[int, int]]]:
+    """Yield blocks of `most` bytes together, or single ones; those that follow are one part."""
+    parts: list[tuple[int, int]] = []
+    taken = 0
+    for start, stop in pieces:
+        for first in range(start, stop, step):
+            last = min(first + step, stop)
+            more = room(first, last)
+            if parts and taken + more > most:
+                yield parts
+                parts, taken = [], 0
+            taken += more
+            if parts and parts[-1][1] == first:
+                parts[-1] = parts[-1][0], last
+            else:
+                parts.append((first, last))
+    if parts:
+        yield parts
+
+
+def _started(orders: SimpleQueue[_Load | None], content: Content[Any]) -> threading.Thread:
+    """Start the thread, whose stack counts as memory of the process."""
+    usual = threading.stack_size(_STACK_BYTES)
+    try:
+        thread = threading.Thread(target=_read_ahead, args=(orders, content), daemon=True)
+        thread.start()
+    finally:
+        threading.stack_size(usual)
+    return thread
 
 
 def _read_ahead(orders: SimpleQueue[_Load | None], content: Content[Any]) -> None:
