@@ -33,7 +33,7 @@ from mpi_gd.solvers import SOLVERS
 from mpi_gd.status import write_status
 from mpi_gd.trainer import Outcome, Record
 
-__all__ = ["check_test_data", "finish"]
+__all__ = ["check_test_data", "finish", "model_of", "scores_of"]
 
 _EXIT_NOT_CONVERGED = 4
 
@@ -50,7 +50,7 @@ def finish(
     record = outcome.record
     if outcome.step is None or record is None:
         raise RuntimeError("the training ended without an iterate")
-    model = _model(setup, outcome, record)
+    model = model_of(setup, outcome, record)
     place = folder.model
     with world.phase("writing the model", by_root=True):
         if world.is_root:
@@ -70,7 +70,7 @@ def finish(
     inference, table = summarize(world, setup, outcome)
     if table:
         report.say(table)
-    scores = _scores(world, model, setup, base)
+    scores = scores_of(world, model, setup, base)
     for rows, values in scores.items():
         report.say(f"On the {rows} {format_scores(values)}")
     report.say(f"The model is {place}")
@@ -147,7 +147,7 @@ def _told(certificate: Certificate, record: Record) -> str:
     )
 
 
-def _scores(world: World, model: Model, setup: Setup, base: Path) -> dict[str, Scores]:
+def scores_of(world: World, model: Model, setup: Setup, base: Path) -> dict[str, Scores]:
     """Return the scores on the held-out rows and on the test file, if any; collective."""
     scores = {}
     if setup.held is not None:
@@ -175,7 +175,8 @@ def _test_data(world: World, setup: Setup, base: Path) -> tuple[Loaded, NDArray[
         test_target="",
         test_files={},
     ).with_columns(spec.test_files)
-    data = load(world, spec, base, purpose="score")
+    source = setup.data.source
+    data = load(world, spec, base, purpose="score", prepare=source.recipe or source.columns)
     require_columns(setup.data.source.columns, data)
     return data, read_response(world, data, setup.job.loss, setup.classes)
 
@@ -197,7 +198,7 @@ def _lasting(job: Job) -> Job:
     )
 
 
-def _model(setup: Setup, outcome: Outcome, record: Record) -> Model:
+def model_of(setup: Setup, outcome: Outcome, record: Record) -> Model:
     """Return the model: nothing in it depends on the number of ranks, the time or the place."""
     job, source = setup.job, setup.data.source
     if outcome.step is None:
@@ -219,5 +220,6 @@ def _model(setup: Setup, outcome: Outcome, record: Record) -> Model:
             "questions": record.questions,
             "converged": outcome.ending.is_converged,
             "criterion": record.criterion,
+            **({"prepare": source.recipe.as_json()} if source.recipe else {}),
         },
     )

@@ -108,8 +108,7 @@ class Setup:
             self.penalty,
             self.scaling,
             self.free,
-            self.objective.squares,
-            self.objective.rounding,
+            self.objective,
         )
 
     @property
@@ -127,16 +126,31 @@ class Setup:
 
 
 def set_up(
-    world: World, job: Job, base: Path, kept: Loaded | None = None, *, thorough: bool = False
+    world: World,
+    job: Job,
+    base: Path,
+    kept: Loaded | None = None,
+    *,
+    data: Loaded | None = None,
+    thorough: bool = False,
 ) -> Setup:
     """Read the data that `job` names relative to `base`, and plan the objective; collective.
 
-    `kept`, on all ranks or none, is what was read before some ranks died. `thorough`: look at every
-    number now, and not where the training meets it.
+    `kept`, on all ranks or none, is what was read before some ranks died; `data` are rows that are
+    in memory and need no reading. `thorough`: look at every number now, and not where the training
+    meets it.
     Raises on all ranks: DataError, FileError, JobError.
     """
     began = time.monotonic()
-    data = load(world, job.data, base, kept=kept, n_workers=job.solver.divides)
+    data = data or load(
+        world,
+        job.data,
+        base,
+        kept=kept,
+        n_workers=job.solver.divides,
+        prepare=job.prepare,
+        seed=job.seed,
+    )
     loaded = time.monotonic()
     fraction, stop = job.data.test_fraction, data.start + len(data.y)
     held = held_out(data.start, stop, fraction, job.seed) if fraction else None
@@ -211,6 +225,8 @@ def set_up(
     )
     # Found once: a checkpoint is made while all wait, and the file may be gone by then.
     shared = {"the data": data.fingerprint, **needs(job)}
+    if data.source.recipe:
+        shared["the preparation"] = data.source.recipe.digest
     if is_by_column(rows):
         # Of wide sparse rows earlier versions made other tiles, and so other bits.
         shared["tiles"] = f"{data.grid.n_tiles} of {data.grid.tile_rows} rows"

@@ -21,7 +21,8 @@ from mpi_gd.data.grid import BY_COLUMN
 from mpi_gd.data.rowfiles import RowFiles, Scratch
 from mpi_gd.data.source import Block
 from mpi_gd.errors import JobError
-from mpi_gd.matrix import Csr, Dense, Matrix
+from mpi_gd.matrix import Beside, Csr, Dense, Matrix
+from mpi_gd.prepare.refused import Refused
 
 __all__ = ["Storage", "choose_storage", "read_stored"]
 
@@ -73,25 +74,19 @@ def choose_storage(
     return Storage(is_streamed, spec.memory == "keep", scratch), n_streaming
 
 
-def read_stored(
-    source: Source, storage: Storage, start: int, stop: int
-) -> tuple[Matrix, NDArray[Any], dict[str, NDArray[Any]]]:
-    """Return the rows [start, stop), their targets, and the rest by role.
-
-    Raises FileError, DataError.
-    """
+def read_stored(source: Source, storage: Storage, start: int, stop: int) -> Block:
+    """Return the rows [start, stop), their targets, and the rest; raises FileError, DataError."""
     if storage.is_streamed:
         return _streamed(source, storage, start, stop)
     files = source.in_files() if storage.is_copied else ()
     if not files:
-        block = source.read(start, stop)
-        return as_matrix(block.x), block.y, dict(block.extras)
+        return source.read(start, stop)
     x = _room(source, stop - start, files[0].offset % _LINE if len(files) == 1 else 0)
     memory = x.reshape(-1).view(np.uint8)
     lies = RowFiles(files, source.n_features * source.dtype.itemsize, start, stop)
     for first in range(0, memory.size, _PIECE_BYTES):
         lies.read_into(first, memory[first : first + _PIECE_BYTES])
-    return Dense(x), *_rest(list(_pieces(source, start, stop)))
+    return Block(x, *_rest(list(_pieces(source, start, stop))))
 
 
 def _room(source: Source, n: int, base: int) -> NDArray[Any]:
@@ -100,11 +95,6 @@ def _room(source: Source, n: int, base: int) -> NDArray[Any]:
     whole = aligned_empty((n + more, source.n_features), source.dtype).reshape(-1)
     first = base // source.dtype.itemsize
     return whole[first : first + n * source.n_features].reshape(n, source.n_features)
-
-
-def as_matrix(x: Any) -> Matrix:
-    """Return what a source has read as a matrix."""
-    return x if isinstance(x, Matrix) else Dense(x)
 
 
 def _base(source: Source) -> int:
@@ -118,8 +108,15 @@ def _pieces(source: Source, start: int, stop: int) -> Iterator[Block]:
     stored = source.n_stored * 12 // max(1, source.n_samples)
     row_bytes = stored or source.n_features * source.dtype.itemsize
     step = max(1, _PIECE_BYTES // max(1, row_bytes))
+    refused: list[Refused] = []
     for first in range(start, max(stop, start + 1), step):
-        yield source.read(first, min(first + step, stop))
+        try:
+            yield source.read(first, min(first + step, stop))
+        except Refused as error:
+            # They are counted to the end.
+            refused.append(error)
+    if refused:
+        raise Refused(str(refused[0]), [each for error in refused for each in error.found])
 
 
 def _rest(
@@ -132,13 +129,10 @@ def _rest(
     return np.concatenate([block.y for block in blocks]), extras
 
 
-def _streamed(
-    source: Source, storage: Storage, start: int, stop: int
-) -> tuple[Matrix, NDArray[Any], dict[str, NDArray[Any]]]:
+def _streamed(source: Source, storage: Storage, start: int, stop: int) -> Block:
     """Return the rows as what is read when it is needed, from where they lie or are put aside."""
     # Needed by few, and it brings threads.
     from mpi_gd.matrix.streamed import DenseRows, Streamed
-    from mpi_gd.matrix.streamed_csr import CsrRows, StreamedCsr
 
     n, d = stop - start, source.n_features
     rest: list[Block] = []
@@ -148,25 +142,49 @@ def _streamed(
         for block in _pieces(source, start, stop):
             rest.append(Block(None, block.y, block.extras))
         content = DenseRows(lies, n, d, source.dtype, _base(source))
-        return Streamed(content, d), *_rest(rest)
-    numbers, places = Scratch(storage.scratch), Scratch(storage.scratch)
-    counts = [np.zeros(1, dtype=np.int64)]
-    index_type = np.dtype(np.int32 if d < 1 << 31 else np.int64)
+        return Block(Streamed(content, d), *_rest(rest))
+    aside = _Aside(storage.scratch, d, source.dtype)
     for block in _pieces(source, start, stop):
-        x = block.x
-        if isinstance(x, Csr):
-            numbers.write(x.rows.data)
-            places.write(x.rows.indices.astype(index_type, copy=False))
-            counts.append(np.diff(x.rows.indptr).astype(np.int64))
-        elif isinstance(x, Matrix):
-            raise JobError(
-                'data.memory = "stream": dense columns beside sparse ones are not streamed; use '
-                'more ranks on more hosts, and memory = "auto"'
-            )
-        else:
-            numbers.write(x)
+        aside.add(block.x)
         rest.append(Block(None, block.y, block.extras))
-    if source.n_stored:
-        indptr = np.cumsum(np.concatenate(counts))
-        return StreamedCsr(CsrRows(numbers, places, indptr, d, index_type)), *_rest(rest)
-    return Streamed(DenseRows(numbers, n, d, source.dtype), d), *_rest(rest)
+    return Block(aside.matrix(n), *_rest(rest))
+
+
+class _Aside:
+    """Rows that are put aside on a disk, a few at a time."""
+
+    def __init__(self, folder: Path, n_features: int, dtype: np.dtype[Any]) -> None:
+        """Make files for them; raises FileError."""
+        self._n_features, self._dtype = n_features, dtype
+        self._dense, self._numbers, self._places = (Scratch(folder) for _ in range(3))
+        self._counts = [np.zeros(1, dtype=np.int64)]
+        self._is_sparse, self._width = False, 0
+
+    def add(self, x: Any) -> None:
+        """Put rows aside, which come in the same form every time; raises FileError."""
+        if isinstance(x, Beside):
+            self.add(x.dense)
+            self.add(x.sparse)
+        elif isinstance(x, Csr):
+            self._is_sparse = True
+            self._numbers.write(x.rows.data)
+            self._places.write(x.rows.indices.astype(np.int32, copy=False))
+            self._counts.append(np.diff(x.rows.indptr).astype(np.int64))
+        else:
+            rows = x.x if isinstance(x, Dense) else x
+            self._width = rows.shape[1]
+            self._dense.write(rows)
+
+    def matrix(self, n: int) -> Matrix:
+        """Return the `n` rows."""
+        from mpi_gd.matrix.streamed import DenseRows, Streamed
+        from mpi_gd.matrix.streamed_csr import CsrRows, StreamedCsr
+
+        width = self._width
+        dense = Streamed(DenseRows(self._dense, n, width, self._dtype), width)
+        if not self._is_sparse:
+            return dense
+        indptr = np.cumsum(np.concatenate(self._counts))
+        d = self._n_features - width
+        sparse = StreamedCsr(CsrRows(self._numbers, self._places, indptr, d, np.dtype(np.int32)))
+        return Beside(dense, sparse) if width else sparse

@@ -28,7 +28,7 @@ from mpi_gd.report import warn
 from mpi_gd.status import STATUS_NAME, read_status, write_status
 from mpi_gd.trainer import Ballot, Course, Ending, Outcome, Rules, train
 
-__all__ = ["run"]
+__all__ = ["rules_of", "run"]
 
 _EMBEDDED_JOB = Path(__file__).parents[1] / "embedded" / "flights.toml"
 # EX_TEMPFAIL of sysexits.h: not finished, run it again.
@@ -262,7 +262,7 @@ def _train(
             on_step=account.step,
             on_save=saver.save,
             save_every=job.checkpoint.every_iterations,
-            rules=_rules(setup, certifier),
+            rules=rules_of(setup, certifier),
         )
         if outcome.ending is Ending.STOPPED:
             why = "stop.max_seconds" if ballot.is_late else ""
@@ -273,7 +273,7 @@ def _train(
         account.close()
 
 
-def _rules(setup: Setup, certifier: Certifier | None) -> Rules:
+def rules_of(setup: Setup, certifier: Certifier | None) -> Rules:
     """Return the job's further rules."""
     stop = setup.job.stop
     return Rules(

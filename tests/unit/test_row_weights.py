@@ -55,7 +55,6 @@ def loaded(world: World, y: NDArray[Any], **extras: NDArray[Any]) -> Loaded:
         columns=("x0",),
         fingerprint="",
         division=cast(Any, None),
-        n_streaming=0,
     )
 
 
