@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_gd.allocation.memory import available_memory
 from mpi_gd.comm import World
 from mpi_gd.commands.division import Division
 from mpi_gd.data import DataSpec, Source
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.grid import BY_COLUMN
-from mpi_gd.data.rowfiles import RowFiles, Scratch
 from mpi_gd.data.source import Block
 from mpi_gd.errors import JobError
 from mpi_gd.matrix import Beside, Csr, Dense, Matrix
@@ -63,6 +61,9 @@ def choose_storage(
         )
     n_streaming = world.size if is_streamed else 0
     if spec.memory == "auto" and can and max(division.bytes) >= _SMALL_BYTES:
+        # Small data do not need it.
+        from mpi_gd.allocation.memory import available_memory
+
         hosts = world.gather_small(socket.gethostname())
         n_here = hosts.count(socket.gethostname())
         needed = division.bytes[world.rank] + _ROW_BYTES * division.rows[world.rank] + _OTHER_BYTES
@@ -81,6 +82,8 @@ def read_stored(source: Source, storage: Storage, start: int, stop: int) -> Bloc
     files = source.in_files() if storage.is_copied else ()
     if not files:
         return source.read(start, stop)
+    from mpi_gd.data.rowfiles import RowFiles
+
     x = _room(source, stop - start, files[0].offset % _LINE if len(files) == 1 else 0)
     memory = x.reshape(-1).view(np.uint8)
     lies = RowFiles(files, source.n_features * source.dtype.itemsize, start, stop)
@@ -132,6 +135,7 @@ def _rest(
 def _streamed(source: Source, storage: Storage, start: int, stop: int) -> Block:
     """Return the rows as what is read when it is needed, from where they lie or are put aside."""
     # Needed by few, and it brings threads.
+    from mpi_gd.data.rowfiles import RowFiles
     from mpi_gd.matrix.streamed import DenseRows, Streamed
 
     n, d = stop - start, source.n_features
@@ -155,6 +159,8 @@ class _Aside:
 
     def __init__(self, folder: Path, n_features: int, dtype: np.dtype[Any]) -> None:
         """Make files for them; raises FileError."""
+        from mpi_gd.data.rowfiles import Scratch
+
         self._n_features, self._dtype = n_features, dtype
         self._dense, self._numbers, self._places = (Scratch(folder) for _ in range(3))
         self._counts = [np.zeros(1, dtype=np.int64)]

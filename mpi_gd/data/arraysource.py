@@ -11,13 +11,15 @@ import numpy as np
 from mpi_gd.data.arrays import storage_type
 from mpi_gd.data.names import default_names, describe_roles, digest_of_names
 from mpi_gd.data.roles import Purpose
-from mpi_gd.data.rowfiles import RowsInFile
 from mpi_gd.data.source import Block, Source
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.store import ArrayStore, find_roles
 from mpi_gd.data.stored import MappedArray, StoredArray, describe_files
 from mpi_gd.data.vectors import check_column, column_values
 from mpi_gd.errors import DataError
+
+if TYPE_CHECKING:
+    from mpi_gd.data.rowfiles import RowsInFile
 
 __all__ = ["ArraySource"]
 
@@ -85,6 +87,8 @@ class ArraySource(Source):
         x = self._x
         if not (isinstance(x, MappedArray) and x.lies_as(self.dtype)):
             return ()
+        from mpi_gd.data.rowfiles import RowsInFile
+
         return (RowsInFile(x.path, x.stamp, x.offset, self.n_samples),)
 
     def fingerprint(self) -> str:
