@@ -439,6 +439,7 @@ def _moments(
         if first_only:
             yield pilot()
             return
+        reader.expect(own)
         for start, stop in own:
             yield terms(start, stop)
 
