@@ -61,11 +61,11 @@ __all__ = [
 
 COMMANDS = (
     "train",
-    "tune",
     "predict",
     "evaluate",
     "export",
     "path",
+    "tune",
     "bench",
     "forecast",
     "launch",
