@@ -154,6 +154,20 @@ class Kernel:
 
         return residual
 
+    def given(self, r: Floats) -> Residual:
+        """Return what brings numbers of the local rows, times the weights."""
+
+        def residual(
+            block: Block, first: int, last: int, z: Floats, rest: Floats, _: Hessian | None
+        ) -> Floats:
+            np.copyto(z, r[first:last])
+            weight = self._weight(first, last)
+            if weight is not None:
+                np.copyto(z, np.where(weight > 0, z.T * weight, 0.0).T)
+            return self._counted(z, first, last, rest)
+
+        return residual
+
     def _hessian(self, width: int) -> Hessian | None:
         """Return what adds up `width` numbers for the Hessian."""
         if not width:
