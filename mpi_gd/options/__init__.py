@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mpi_gd.options.launch import LaunchOptions
     from mpi_gd.options.path import PathOptions
     from mpi_gd.options.predict import PredictOptions
+    from mpi_gd.options.report import ReportOptions
     from mpi_gd.options.slurm import SlurmOptions
     from mpi_gd.options.train import TrainOptions
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         | LaunchOptions
         | CollectOptions
         | ForecastOptions
+        | ReportOptions
         | SlurmOptions
     )
 
@@ -48,6 +50,7 @@ __all__ = [
     "Options",
     "PathOptions",
     "PredictOptions",
+    "ReportOptions",
     "SlurmOptions",
     "TrainOptions",
     "options_of",
@@ -63,6 +66,7 @@ COMMANDS = (
     "forecast",
     "launch",
     "collect",
+    "report",
     "slurm",
 )
 """In the order in which --help lists them."""
