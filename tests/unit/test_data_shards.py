@@ -246,7 +246,7 @@ def test_dtypes_that_differ(tmp_path: Path) -> None:
     [
         ("none-*.csv", FileError, "no file in .* matches the pattern"),
         ("no/*.csv", FileError, "there is no folder"),
-        ("empty", FileError, "has no data files"),
+        ("empty", FileError, "got a folder without data files"),
         (["p.csv", "q.csv"], FileError, r"q.csv: cannot read: no such file.*the file is not"),
         (["p.csv", "p.csv"], JobError, "listed twice"),
     ],
