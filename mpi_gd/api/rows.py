@@ -7,12 +7,14 @@ exchanged, and the fit does not depend on who was given what.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.comm import World
+from mpi_gd.commands.division import Division, divide_stored
 from mpi_gd.commands.load import Loaded, require_same
 from mpi_gd.data.arrays import aligned_empty, narrow
 from mpi_gd.data.grid import RowGrid
@@ -60,11 +62,13 @@ def take_rows(
     if not n_samples:
         raise DataError("X has no rows, on no rank; give at least one")
     grid = RowGrid(n_samples, x.shape[1], x.dtype.itemsize, int(n_stored[0]), n_workers)
-    exchange = _Exchange(world, grid, int(counts[: world.rank].sum()), len(y))
+    begin = int(counts[: world.rank].sum())
+    division = _divide(world, grid, x, begin)
+    exchange = _Exchange(world, grid, division, begin, len(y))
     y = exchange.numbers(y)
     extras = {role: exchange.numbers(values) for role, values in extras.items()}
-    first, last = grid.tiles_of(world.rank, world.size)
-    start, _ = grid.rows_of(world.rank, world.size)
+    first, last = division.bounds[world.rank : world.rank + 2]
+    start, _ = grid.rows_between(first, last)
     matrix = _matrix(exchange, x)
     block = Block(matrix, y, extras)
     source = MemorySource(block, start, n_samples, columns=columns, n_stored=int(n_stored[0]))
@@ -81,6 +85,7 @@ def take_rows(
         extras=extras,
         columns=source.columns,
         fingerprint=source.fingerprint(),
+        division=division,
     )
 
 
@@ -108,12 +113,25 @@ def _checked(
     return x if x.dtype in _FLOATS else x.astype(np.float64)
 
 
-class _Exchange:
-    """Who sends which rows to whom: those given begin at `begin`, those owned are the grid's."""
+def _divide(world: World, grid: RowGrid, x: Any, begin: int) -> Division:
+    """Divide the tiles among the ranks, for the rows that this one has from `begin` on."""
+    if isinstance(x, np.ndarray):
+        return divide_stored(grid, world.size, None)
+    tiles = (begin + np.arange(x.shape[0])) // grid.tile_rows
+    stored = np.zeros(grid.n_tiles, dtype=np.int64)
+    np.add.at(stored, tiles, np.diff(x.indptr))
+    world.allreduce_sum(stored)
+    return divide_stored(grid, world.size, stored)
 
-    def __init__(self, world: World, grid: RowGrid, begin: int, n_rows: int) -> None:
+
+class _Exchange:
+    """Who sends which rows to whom: those given begin at `begin`, those owned are `division`'s."""
+
+    def __init__(
+        self, world: World, grid: RowGrid, division: Division, begin: int, n_rows: int
+    ) -> None:
         self._world = world
-        bounds = [grid.rows_of(rank, world.size) for rank in range(world.size)]
+        bounds = [grid.rows_between(*tiles) for tiles in pairwise(division.bounds)]
         self._cuts = [
             (min(max(start - begin, 0), n_rows), min(max(stop - begin, 0), n_rows))
             for start, stop in bounds

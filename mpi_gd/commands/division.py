@@ -13,7 +13,7 @@ from mpi_gd.comm import World
 from mpi_gd.data import DataSpec, Source
 from mpi_gd.data.grid import RowGrid
 
-__all__ = ["Division", "divide_tiles"]
+__all__ = ["Division", "divide_stored", "divide_tiles"]
 
 # A sparse number's column beside it, and what a row has besides its numbers: where they begin, the
 # target, z.
@@ -91,19 +91,29 @@ def divide_tiles(
     shares: Sequence[int] | None = None,
 ) -> Division:
     """Divide the tiles as `spec` says, `shares` being what each rank is to have; collective."""
-    by = spec.balance
-    if by == "auto":
-        by = "bytes" if source.n_stored else "rows"
-    edges = np.minimum(np.arange(grid.n_tiles + 1) * grid.tile_rows, grid.n_samples)
-    stored = np.diff(edges) * grid.n_features
-    if source.n_stored:
-        stored = _count(world, source, grid, edges)
+    stored = _count(world, source, grid) if source.n_stored else None
+    return divide_stored(grid, world.size, stored, spec.balance, shares)
+
+
+def divide_stored(
+    grid: RowGrid,
+    size: int,
+    stored: NDArray[np.int64] | None,
+    balance: str = "auto",
+    shares: Sequence[int] | None = None,
+) -> Division:
+    """Divide tiles that store so many numbers each, (n_tiles,), or all of them: None."""
+    is_sparse = stored is not None
+    by = ("bytes" if is_sparse else "rows") if balance == "auto" else balance
+    edges = _edges(grid)
     weights = None
-    if source.n_stored and by == "bytes":
+    if stored is None:
+        stored = np.diff(edges) * grid.n_features
+    elif by == "bytes":
         weights = stored * (grid.itemsize + _INDEX_BYTES) + np.diff(edges) * _ROW_BYTES
-    elif source.n_stored and by == "nonzeros":
+    elif by == "nonzeros":
         weights = stored
-    bounds = grid.divide(world.size, weights, shares)
+    bounds = grid.divide(size, weights, shares)
     sums = np.append(0, np.cumsum(stored))
     return Division(
         by=by,
@@ -111,14 +121,18 @@ def divide_tiles(
         rows=tuple(np.diff(edges[bounds]).tolist()),
         stored=tuple(np.diff(sums[bounds]).tolist()),
         itemsize=grid.itemsize,
-        is_sparse=bool(source.n_stored),
+        is_sparse=is_sparse,
     )
 
 
-def _count(
-    world: World, source: Source, grid: RowGrid, edges: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _edges(grid: RowGrid) -> NDArray[np.int64]:
+    """Return each tile's first row, and the number of rows, (n_tiles + 1,)."""
+    return np.minimum(np.arange(grid.n_tiles + 1) * grid.tile_rows, grid.n_samples)
+
+
+def _count(world: World, source: Source, grid: RowGrid) -> NDArray[np.int64]:
     """Return the numbers that each tile stores, (n_tiles,); a rank counts some; collective."""
+    edges = _edges(grid)
     stored = np.zeros(grid.n_tiles, dtype=np.int64)
     first, last = grid.tiles_of(world.rank, world.size)
     with world.phase("counting the numbers of the rows"):

@@ -17,11 +17,19 @@ from mpi_gd.data import DataSpec, Source, open_source
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.grid import RowGrid
 from mpi_gd.data.roles import Purpose
-from mpi_gd.data.source import Block
+from mpi_gd.data.source import Block, Learned
+from mpi_gd.data.table import TableSource
 from mpi_gd.errors import DataError
-from mpi_gd.matrix import Csr, Dense, Matrix
+from mpi_gd.matrix import Dense, Matrix
+from mpi_gd.prepare import PrepareSpec
+from mpi_gd.prepare.refused import Refused
 
-__all__ = ["Loaded", "load", "require_same"]
+__all__ = ["Loaded", "Preparation", "load", "require_same"]
+
+
+# What is to be learned; what has been learned; or which columns, of numbers, are the features.
+Preparation = PrepareSpec | Learned | Sequence[str]
+_PLAIN = PrepareSpec()
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,35 +70,38 @@ def load(
     purpose: Purpose = "train",
     kept: Loaded | None = None,
     n_workers: int = 0,
+    prepare: Preparation = _PLAIN,
+    seed: int = 0,
     shares: Sequence[int] | None = None,
 ) -> Loaded:
     """Open the file, divide its rows, and read this rank's; collective.
 
     `kept`, which all ranks have or none, is what they had read before some ranks died: then only
     the rows that nobody here has in memory are read. Each of `n_workers` workers' rows go to one
-    rank. `shares` (size,) is how large a part each rank is to have; None: all alike.
+    rank. `prepare` says how columns become features, what has been learned of that, or which of
+    them are the features; `seed` is that of the rows held out, of which nothing is learned.
+    `shares` (size,) is how large a part each rank is to have; None: all alike.
     Raises on all ranks what one of them finds: FileError, DataError, JobError.
     """
     if kept:
         source, fingerprint = kept.source, kept.fingerprint
     else:
         source, fingerprint = _open(world, spec, base, purpose)
+        source = _prepared(world, source, spec, prepare, seed)
     grid = RowGrid(
         source.n_samples, source.n_features, source.dtype.itemsize, source.n_stored, n_workers
     )
     division = divide_tiles(world, source, grid, spec, shares)
     first, last = division.bounds[world.rank : world.rank + 2]
-    start, stop = grid.rows_between(first, last)
-    with world.phase(f"reading {spec.path}"):
-        block = _read(source, start, stop, kept)
-        source.check_extras(block, start)
+    rows = grid.rows_between(first, last)
+    block = _read_together(world, source, spec.path, rows, kept)
     return Loaded(
         source=source,
         grid=grid,
         first_tile=first,
         last_tile=last,
-        start=start,
-        x=block.x if isinstance(block.x, Csr) else Dense(block.x),
+        start=rows[0],
+        x=block.x if isinstance(block.x, Matrix) else Dense(block.x),
         y=block.y,
         extras=block.extras,
         columns=source.columns,
@@ -118,6 +129,38 @@ def _open(world: World, spec: DataSpec, base: Path, purpose: Purpose) -> tuple[S
     return source, fingerprint
 
 
+def _prepared(
+    world: World, source: Source, spec: DataSpec, prepare: Preparation, seed: int
+) -> Source:
+    """Return the source, or what makes features of its columns; collective."""
+    kinds = set(source.kinds.values()) if isinstance(source, TableSource) else {"number"}
+    if kinds == {"number"} and (prepare == _PLAIN or prepare == source.columns):
+        return source
+    from mpi_gd.commands.prepared import prepared
+
+    return prepared(world, source, spec, prepare, seed)
+
+
+def _read_together(
+    world: World, source: Source, path: str, rows: tuple[int, int], kept: Loaded | None
+) -> Block:
+    """Return this rank's rows; collective. Cells that are refused are counted over all ranks."""
+    block, refused = None, None
+    with world.phase(f"reading {path}"):
+        try:
+            block = _read(source, *rows, kept)
+            source.check_extras(block, rows[0])
+        except Refused as error:
+            refused = error
+    if source.recipe is not None:
+        from mpi_gd.commands.prepared import raise_refused
+
+        raise_refused(world, source, refused)
+    if block is None:
+        raise RuntimeError("rows were refused by a source that does not count them")
+    return block
+
+
 def _read(source: Source, start: int, stop: int, kept: Loaded | None) -> Block:
     """Read the rows [start, stop), but for those that are in memory already."""
     # A map of the file costs nothing to make anew.
@@ -128,7 +171,7 @@ def _read(source: Source, start: int, stop: int, kept: Loaded | None) -> Block:
     own = slice(low - kept.start, high - kept.start)
     before, after = source.read(start, low), source.read(high, stop)
     x = aligned_empty((stop - start, source.n_features), source.dtype)
-    np.concatenate([before.x, kept.x.x[own], after.x], out=x)
+    np.concatenate([_array(before), kept.x.x[own], _array(after)], out=x)
     return Block(
         x,
         np.concatenate([before.y, kept.y[own], after.y]),
@@ -137,6 +180,11 @@ def _read(source: Source, start: int, stop: int, kept: Loaded | None) -> Block:
             for role, values in kept.extras.items()
         },
     )
+
+
+def _array(block: Block) -> NDArray[Any]:
+    """Return rows that are all there as an array."""
+    return np.asarray(block.x.x if isinstance(block.x, Dense) else block.x)
 
 
 def require_same(world: World, what: str, mine: str) -> None:

@@ -174,7 +174,8 @@ def _test_data(world: World, setup: Setup, base: Path) -> tuple[Loaded, NDArray[
         test_target="",
         test_files={},
     ).with_columns(spec.test_files)
-    data = load(world, spec, base, purpose="score")
+    source = setup.data.source
+    data = load(world, spec, base, purpose="score", prepare=source.recipe or source.columns)
     require_columns(setup.data.source.columns, data)
     return data, read_response(world, data, setup.job.loss, setup.classes)
 
@@ -215,5 +216,6 @@ def model_of(setup: Setup, outcome: Outcome, record: Record) -> Model:
             "questions": record.questions,
             "converged": outcome.ending.is_converged,
             "criterion": record.criterion,
+            **({"prepare": source.recipe.as_json()} if source.recipe else {}),
         },
     )

@@ -143,7 +143,15 @@ def set_up(
     Raises on all ranks: DataError, FileError, JobError.
     """
     began = time.monotonic()
-    data = data or load(world, job.data, base, kept=kept, n_workers=job.solver.divides)
+    data = data or load(
+        world,
+        job.data,
+        base,
+        kept=kept,
+        n_workers=job.solver.divides,
+        prepare=job.prepare,
+        seed=job.seed,
+    )
     loaded = time.monotonic()
     fraction, stop = job.data.test_fraction, data.start + len(data.y)
     held = held_out(data.start, stop, fraction, job.seed) if fraction else None
@@ -218,6 +226,8 @@ def set_up(
     )
     # Found once: a checkpoint is made while all wait, and the file may be gone by then.
     shared = {"the data": data.fingerprint, **needs(job)}
+    if data.source.recipe:
+        shared["the preparation"] = data.source.recipe.digest
     if is_by_column(rows):
         # Of wide sparse rows earlier versions made other tiles, and so other bits.
         shared["tiles"] = f"{data.grid.n_tiles} of {data.grid.tile_rows} rows"

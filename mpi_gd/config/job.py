@@ -14,6 +14,7 @@ from typing import Literal
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.losses import LOSSES, Loss
 from mpi_gd.penalties import PENALTIES, NoPenalty, Penalty
+from mpi_gd.prepare.spec import PrepareSpec
 from mpi_gd.solvers import SOLVERS, Auto, Solver
 
 __all__ = ["CheckpointSpec", "InferenceSpec", "Job", "StopSpec"]
@@ -131,6 +132,9 @@ class Job:
 
     data: DataSpec = field(default_factory=DataSpec)
     """What to train on; `path` is required."""
+
+    prepare: PrepareSpec = field(default_factory=PrepareSpec)
+    """How columns of text, dates and numbers become features: a part of the model."""
 
     loss: Loss = field(metadata={"kinds": LOSSES})
     """What is minimized over the rows."""

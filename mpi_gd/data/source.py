@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,9 @@ from mpi_gd.data.roles import ROLES, Purpose, find_invalid
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.errors import DataError
 
-__all__ = ["Block", "Features", "Source", "Target", "shown"]
+__all__ = ["Block", "Features", "Learned", "Source", "Target", "shown"]
 
-# (rows, n_features): an array of float64, float32 or float16, C-contiguous; or a matrix.Csr.
+# (rows, n_features): an array of float64, float32 or float16, C-contiguous; or a matrix.Matrix.
 Features = Any
 # (rows,) of float64, or of text (dtype kind "U").
 Target = NDArray[Any]
@@ -37,6 +37,17 @@ class Block:
     """NaN if the target is not read."""
     extras: Mapping[str, NDArray[Any]]
     """(rows,) of float64 or text: what else is read, by role."""
+
+
+class Learned(Protocol):
+    """What is known of how columns become features, for those who only keep it and compare it."""
+
+    @property
+    def digest(self) -> str:
+        """Describe it in few characters that tell one from another."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it."""
 
 
 class Source(ABC):
@@ -56,6 +67,8 @@ class Source(ABC):
     dtype: np.dtype[Any]
     # Name of the target; empty if the file was opened without one.
     target_name: str
+    # What makes features of the columns that are read; None if they are the features.
+    recipe: Learned | None = None
     # The names, by role, of the further columns that are read.
     role_names: Mapping[str, str] = MappingProxyType({})
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mpi_gd.options.bench import BenchOptions
     from mpi_gd.options.collect import CollectOptions
     from mpi_gd.options.evaluate import EvaluateOptions
+    from mpi_gd.options.export import ExportOptions
     from mpi_gd.options.forecast import ForecastOptions
     from mpi_gd.options.launch import LaunchOptions
     from mpi_gd.options.path import PathOptions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         TrainOptions
         | PredictOptions
         | EvaluateOptions
+        | ExportOptions
         | BenchOptions
         | PathOptions
         | LaunchOptions
@@ -40,6 +42,7 @@ __all__ = [
     "BenchOptions",
     "CollectOptions",
     "EvaluateOptions",
+    "ExportOptions",
     "ForecastOptions",
     "LaunchOptions",
     "Options",
@@ -54,6 +57,7 @@ COMMANDS = (
     "train",
     "predict",
     "evaluate",
+    "export",
     "path",
     "bench",
     "forecast",
