@@ -1,5 +1,7 @@
-"""Write one set of files from the rows of all ranks: each its own rows at their place, whole or
-not at all, and the same bytes on any number of ranks."""
+"""Write files of all ranks' rows: each its own at their place, whole or not at all.
+
+The bytes are the same on any number of ranks.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,6 @@ from numpy.typing import NDArray
 from mpi_gd.comm import World
 from mpi_gd.data.writing import Layout, Piece, Rows, Writer
 from mpi_gd.data.writing.crc import joined_crc
-from mpi_gd.errors import DataError
 from mpi_gd.files import discard, publish, reserve, write_at
 
 __all__ = ["Read", "cut", "write_rows"]
@@ -25,10 +26,11 @@ Read = Callable[[int, int], Rows]
 _CHUNK_BYTES = 1 << 26
 
 
-def write_rows(world: World, writer: Writer, layout: Layout, read: Read, *, unit: int = 1) -> None:
-    """Write the rows that `read` gives; collective.
+def write_rows(world: World, writer: Writer, layout: Layout, read: Read, *, unit: int = 1) -> int:
+    """Write the rows that `read` gives; return how many numbers sparse rows store; collective.
 
-    The ranks take chunks of rows in turns, in multiples of `unit` rows.
+    If those are not as many as `layout` says, nothing is written. The ranks take chunks of rows in
+    turns, in multiples of `unit` rows.
     Raises on all ranks: FileError, and what reading raises; the files are then as they were.
     """
     what = f"writing {writer.files[0]}"
@@ -39,19 +41,18 @@ def write_rows(world: World, writer: Writer, layout: Layout, read: Read, *, unit
     names = json.loads(world.bcast_text(json.dumps(names)))
     temporary = [Path(name) for name in names]
     try:
-        sizes, crcs = _write_chunks(world, writer, layout, read, unit, temporary)
+        stored, sizes, crcs = _write_chunks(world, writer, layout, read, unit, temporary)
         with world.phase(what, by_root=True):
-            if world.is_root:
-                _require_all(writer, layout, sizes)
+            if world.is_root and stored == layout.n_stored:
                 for file, offset, content in writer.frame(sizes, crcs):
                     write_at(temporary[file], offset, content, writer.files[file])
                 for shared, path in zip(temporary, writer.files, strict=True):
                     publish(shared, path)
-    except BaseException:
+        return stored
+    finally:
         if world.is_root:
             for shared in temporary:
                 discard(shared)
-        raise
 
 
 def cut(layout: Layout, size: int, unit: int) -> int:
@@ -77,8 +78,8 @@ def _reserve(writer: Writer) -> list[str]:
 
 def _write_chunks(
     world: World, writer: Writer, layout: Layout, read: Read, unit: int, temporary: list[Path]
-) -> tuple[list[int], list[int]]:
-    """Write all rows' pieces; return the sizes and the checksums of the streams; collective."""
+) -> tuple[int, list[int], list[int]]:
+    """Write all rows' pieces; return the numbers stored, the streams' sizes and checksums."""
     n_streams = len(writer.streams)
     step, n_rows = cut(layout, world.size, unit), layout.n_rows
     written, stored, crcs = [0] * n_streams, 0, [0] * n_streams
@@ -101,7 +102,9 @@ def _write_chunks(
         told = np.zeros((world.size, n_streams, 2), dtype=np.int64)
         with world.phase(what):
             before = stored + int(counts[: world.rank].sum())
-            pieces = writer.encode(rows, before) if len(rows_of(rows)) else [b""] * n_streams
+            pieces: list[Piece] = [b""] * n_streams
+            if len(rows):
+                pieces = writer.encode(rows, before)
             for k, piece in enumerate(pieces):
                 told[world.rank, k] = len(piece), zlib.crc32(piece)
         world.allreduce_sum(told)
@@ -110,15 +113,7 @@ def _write_chunks(
         stored += int(counts.sum())
     with world.phase(what):
         write()
-    return written, crcs
-
-
-def rows_of(rows: Rows) -> range:
-    """Return the rows' numbers within their run."""
-    if rows.x is not None:
-        return range(rows.x.shape[0])
-    values = next(iter([*rows.columns.values(), *rows.vectors.values()]), b"")
-    return range(len(values))
+    return stored, written, crcs
 
 
 def _places(
@@ -140,13 +135,3 @@ def _account(told: NDArray[np.int64], written: list[int], crcs: list[int]) -> No
             if size:
                 crcs[k] = joined_crc(crcs[k], crc, size) if written[k] else crc
                 written[k] += size
-
-
-def _require_all(writer: Writer, layout: Layout, sizes: list[int]) -> None:
-    """Raise DataError if a stream is not as long as the headers say."""
-    for stream, size in zip(writer.streams, sizes, strict=True):
-        if stream.size not in (-1, size):
-            raise DataError(
-                f"{writer.files[stream.file]}: got {size} bytes of rows, expected {stream.size} by "
-                "the headers of what is read; has it changed meanwhile?"
-            )

@@ -43,6 +43,7 @@ LAYERS = {
     "status": 1,
     "inference": 2,
     "objective": 2,
+    "synthetic": 2,
     "trainer": 2,
     "commands": 3,
     "cli": 4,

@@ -24,8 +24,6 @@ _BOOLEANS = ("false", "true")
 class CsvWriter(Writer):
     """The features, what has a role, and in the last column the target, under a header."""
 
-    takes_text = True
-
     def __init__(self, path: Path, layout: Layout) -> None:
         """Write the header; raises JobError for more columns than a table has."""
         if len(layout.columns) > _MOST_COLUMNS:

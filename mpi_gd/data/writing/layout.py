@@ -68,6 +68,13 @@ class Rows:
     columns: Mapping[str, Column] = field(default_factory=dict)
     """Those of a table."""
 
+    def __len__(self) -> int:
+        """Return n."""
+        if self.x is not None:
+            return int(self.x.shape[0])
+        lengths = [len(column) for column in self.columns.values()]
+        return max([*lengths, *(len(values) for values in self.vectors.values())], default=0)
+
     @property
     def n_stored(self) -> int:
         """Return the numbers that sparse rows store; 0 if they are dense."""
@@ -82,15 +89,10 @@ class Stream:
     """Which of the writer's files."""
     begin: int
     """The byte at which the first row's piece begins."""
-    size: int = -1
-    """Bytes of all rows; -1 if nobody knows before they are written."""
 
 
 class Writer(ABC):
     """A format's way to write `layout` into files; raises JobError for what it cannot hold."""
-
-    takes_text: bool = False
-    """Whether it writes the columns of a table as they are, `Rows.columns`, and not numbers."""
 
     files: Sequence[Path]
     streams: Sequence[Stream]

@@ -67,9 +67,7 @@ class NpzWriter(Writer):
             end += len(_local(member, end, 0)) + len(member.head) + member.size
         self._end = end
         self.streams = [
-            Stream(0, self._begin(k), member.size)
-            for k, member in enumerate(members)
-            if member.make
+            Stream(0, self._begin(k)) for k, member in enumerate(members) if member.make
         ]
 
     def encode(self, rows: Rows, stored_before: int) -> list[Piece]:
@@ -105,7 +103,9 @@ def _dense(layout: Layout) -> list[_Member]:
     """Return X, and the names if they are any."""
     dtype, shape = layout.dtype, (layout.n_rows, len(layout.columns))
     size = shape[0] * shape[1] * dtype.itemsize
-    x = _Member("X", npy_head(dtype, shape), size, lambda rows, _: bytes_of(dense_of(rows.x), dtype))
+    x = _Member(
+        "X", npy_head(dtype, shape), size, lambda rows, _: bytes_of(dense_of(rows.x), dtype)
+    )
     return [x, *_names(layout)]
 
 
@@ -179,8 +179,19 @@ def _local(member: _Member, offset: int, crc: int) -> bytes:
     extra = large + struct.pack("<HH", _PADDING_FIELD, padding) + bytes(padding)
     return (
         b"PK\x03\x04"
-        + struct.pack("<HHHHHLLLHH", _VERSION, _flags(name), 0, 0, _DATE, crc, _LARGE, _LARGE,
-                      len(name), len(extra))
+        + struct.pack(
+            "<HHHHHLLLHH",
+            _VERSION,
+            _flags(name),
+            0,
+            0,
+            _DATE,
+            crc,
+            _LARGE,
+            _LARGE,
+            len(name),
+            len(extra),
+        )
         + name
         + extra
     )
@@ -195,8 +206,25 @@ def _entry(member: _Member, offset: int, crc: int) -> bytes:
     made_by, mode = 3 << 8 | _VERSION, 0o100644 << 16
     return (
         b"PK\x01\x02"
-        + struct.pack("<HHHHHHLLLHHHHHLL", made_by, _VERSION, _flags(name), 0, 0, _DATE, crc,
-                      _LARGE, _LARGE, len(name), len(extra), 0, 0, 0, mode, _LARGE)
+        + struct.pack(
+            "<HHHHHHLLLHHHHHLL",
+            made_by,
+            _VERSION,
+            _flags(name),
+            0,
+            0,
+            _DATE,
+            crc,
+            _LARGE,
+            _LARGE,
+            len(name),
+            len(extra),
+            0,
+            0,
+            0,
+            mode,
+            _LARGE,
+        )
         + name
         + extra
     )
