@@ -86,6 +86,7 @@ def finish(
         **record.__dict__,
         "solver": kind_of(SOLVERS, setup.solver),
         "ranks": world.size,
+        "streaming_ranks": setup.data.n_streaming,
         "balance": {**setup.data.division.as_json(), **_computing(outcome)},
         "seconds": seconds,
         "reading_seconds": setup.reading_seconds,
@@ -191,7 +192,10 @@ def _lasting(job: Job) -> Job:
     stop = dataclasses.replace(
         job.stop, max_seconds=plain.max_seconds, before_time_limit=plain.before_time_limit
     )
-    return dataclasses.replace(job, stop=stop, checkpoint=CheckpointSpec(), fault_tolerance="stop")
+    data = dataclasses.replace(job.data, balance="auto", memory="auto", scratch="")
+    return dataclasses.replace(
+        job, data=data, stop=stop, checkpoint=CheckpointSpec(), fault_tolerance="stop"
+    )
 
 
 def model_of(setup: Setup, outcome: Outcome, record: Record) -> Model:

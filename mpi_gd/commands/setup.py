@@ -108,8 +108,7 @@ class Setup:
             self.penalty,
             self.scaling,
             self.free,
-            self.objective.squares,
-            self.objective.rounding,
+            self.objective,
         )
 
     @property

@@ -232,6 +232,7 @@ class _Tiles:
     def all(self) -> Iterator[Floats]:
         """Yield each local tile's terms."""
         pulse.doing("computing the Gram matrix")
+        self._reader.expect(list(self._rows.tiles()))
         for start, stop in self._rows.tiles():
             yield self._tile(start, stop)
         pulse.waiting()

@@ -392,6 +392,7 @@ def _moments(
         if first_only:
             yield pilot()
             return
+        reader.expect(own)
         for start, stop in own:
             yield terms(start, stop)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mpi_gd.options.launch import LaunchOptions
     from mpi_gd.options.path import PathOptions
     from mpi_gd.options.predict import PredictOptions
+    from mpi_gd.options.report import ReportOptions
     from mpi_gd.options.slurm import SlurmOptions
     from mpi_gd.options.train import TrainOptions
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         | LaunchOptions
         | CollectOptions
         | ForecastOptions
+        | ReportOptions
         | SlurmOptions
         | ConvertOptions
         | GenerateOptions
@@ -54,6 +56,7 @@ __all__ = [
     "Options",
     "PathOptions",
     "PredictOptions",
+    "ReportOptions",
     "SlurmOptions",
     "TrainOptions",
     "options_of",
@@ -71,6 +74,7 @@ COMMANDS = (
     "forecast",
     "launch",
     "collect",
+    "report",
     "slurm",
 )
 """In the order in which --help lists them."""

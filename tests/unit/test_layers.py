@@ -23,6 +23,7 @@ LAYERS = {
     "losses": 0,
     "matrix": 0,
     "numbered": 0,
+    "page": 2,
     "patient": 0,
     "penalties": 0,
     "pulse": 0,
@@ -77,6 +78,7 @@ FOREIGN = {
     "data": {"pyarrow"},
     "inference": {"scipy"},
     "matrix": {"scipy"},
+    "page": {"matplotlib"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
