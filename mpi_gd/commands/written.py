@@ -15,7 +15,8 @@ from mpi_gd.data import Source
 from mpi_gd.data.table import TableSource
 from mpi_gd.data.writing import Layout, Rows, Writer
 from mpi_gd.errors import FileError, JobError
-from mpi_gd.matrix import Csr, Dense
+from mpi_gd.matrix import Dense
+from mpi_gd.matrix.beside import Beside
 
 __all__ = ["require_free", "write_shards", "write_source"]
 
@@ -177,19 +178,9 @@ def _rows(source: Source, layout: Layout, start: int, stop: int) -> Rows:
 
 def _plain(x: Any) -> Any:
     """Return features as an array or as compressed sparse rows."""
-    if isinstance(x, Dense):
-        return x.x
-    if not hasattr(x, "dense"):
-        return x
-    from scipy.sparse import csr_array, hstack
-
-    # All numbers of the dense columns are stored, zeros too.
-    dense = np.asarray(x.dense.x)
-    n, d = dense.shape
-    indices, indptr = np.tile(np.arange(d), n), np.arange(n + 1) * d
-    full = csr_array((dense.reshape(-1), indices, indptr), shape=(n, d))
-    both = hstack([full, x.sparse.rows], format="csr")
-    return Csr(both.data, both.indices, both.indptr, x.shape[1])
+    if isinstance(x, Beside):
+        return x.as_csr()
+    return x.x if isinstance(x, Dense) else x
 
 
 def _writer(path: Path, layout: Layout) -> Writer:

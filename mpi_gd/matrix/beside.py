@@ -52,6 +52,16 @@ class Beside(Matrix):
         """Return the rows [first, last), which share their numbers with these."""
         return Beside(self.dense.part(first, last), self.sparse.part(first, last))
 
+    def as_csr(self) -> Csr:
+        """Return all as sparse rows, in which every number of the dense columns is stored."""
+        from scipy.sparse import csr_array, hstack
+
+        x = np.asarray(self.dense.x)
+        n, d = x.shape
+        full = csr_array((x.reshape(-1), np.tile(np.arange(d), n), np.arange(n + 1) * d), (n, d))
+        both = hstack([full, self.sparse.rows], format="csr")
+        return Csr(both.data, both.indices, both.indptr, self.shape[1])
+
     def by_columns(self, pieces: Sequence[tuple[int, int]]) -> Columns:
         """Refuse: that pays only where all columns are mostly empty."""
         raise NotImplementedError("rows that are partly full are not sorted by column")
