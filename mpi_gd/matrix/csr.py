@@ -41,6 +41,7 @@ class _CsrArrays(Protocol):
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
 
+
 # How many products of filled rows take the time of one of rows without zeros.
 _FILLED_SPEED = 64
 
