@@ -34,11 +34,6 @@ class Asked:
     """Whether there is a job file; else the job is made up, and only its data count."""
 
     @property
-    def path(self) -> Path:
-        """Return the data's path."""
-        return self.base / self.job.data.path
-
-    @property
     def prepares(self) -> bool:
         """Whether features are to be made of the columns."""
         return self.job.prepare != PrepareSpec()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mpi_gd.comm import World
-from mpi_gd.commands.asked import open_asked, read_asked
+from mpi_gd.commands.asked import Asked, open_asked, read_asked
 from mpi_gd.commands.written import write_shards, write_source
 from mpi_gd.config.dump import literal
 from mpi_gd.data import Source
@@ -22,7 +22,7 @@ def run(world: World, options: ConvertOptions) -> int:
     destination = Path(options.destination)
     with world.phase("looking at the files", by_root=True):
         if world.is_root:
-            _require_other(asked.path, destination)
+            _require_other(asked, destination)
     if options.shards:
         suffix = f".{_format(options, source)}"
         lines = write_shards(world, source, destination, suffix, options.shards, options.dtype)
@@ -42,7 +42,10 @@ def _format(options: ConvertOptions, source: Source) -> str:
     return "npz" if source.n_stored else "parquet"
 
 
-def _require_other(source: Path, destination: Path) -> None:
+def _require_other(asked: Asked, destination: Path) -> None:
     """Raise JobError if the data would be written where they are read from."""
-    if source.exists() and destination.exists() and source.samefile(destination):
-        raise JobError(f"{destination}: it is what is read; give another name")
+    paths = asked.job.data.path
+    for path in [paths] if isinstance(paths, str) else paths:
+        source = asked.base / path
+        if source.exists() and destination.exists() and source.samefile(destination):
+            raise JobError(f"{destination}: it is what is read; give another name")

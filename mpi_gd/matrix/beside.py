@@ -16,6 +16,7 @@ from mpi_gd.matrix.matrix import Block, Floats, Matrix, Reader
 
 if TYPE_CHECKING:
     from mpi_gd.matrix.columns import Columns
+    from mpi_gd.matrix.csr import Csr
 
 __all__ = ["Beside"]
 
@@ -53,11 +54,18 @@ class Beside(Matrix):
         return Beside(self.dense.part(first, last), self.sparse.part(first, last))
 
     def as_csr(self) -> Csr:
-        """Return all as sparse rows, in which every number of the dense columns is stored."""
+        """Return all as sparse rows, in which every number of the full columns is stored.
+
+        Raises TypeError where the sparse columns are not those of a Csr.
+        """
         from scipy.sparse import csr_array, hstack
 
-        x = np.asarray(self.dense.x)
-        n, d = x.shape
+        from mpi_gd.matrix.csr import Csr
+
+        if not isinstance(self.sparse, Csr):
+            raise TypeError(f"got {type(self.sparse).__name__}, expected compressed sparse rows")
+        n, d = self.dense.shape
+        x = self.dense.reader(max(1, n)).block(0, n).dense()
         full = csr_array((x.reshape(-1), np.tile(np.arange(d), n), np.arange(n + 1) * d), (n, d))
         both = hstack([full, self.sparse.rows], format="csr")
         return Csr(both.data, both.indices, both.indptr, self.shape[1])

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from mpi_gd.options.report import ReportOptions
     from mpi_gd.options.slurm import SlurmOptions
     from mpi_gd.options.train import TrainOptions
+    from mpi_gd.options.tune import TuneOptions
 
     Options = (
         TrainOptions
+        | TuneOptions
         | PredictOptions
         | EvaluateOptions
         | ExportOptions
@@ -59,6 +61,7 @@ __all__ = [
     "ReportOptions",
     "SlurmOptions",
     "TrainOptions",
+    "TuneOptions",
     "options_of",
 ]
 
@@ -70,6 +73,7 @@ COMMANDS = (
     "path",
     "convert",
     "generate",
+    "tune",
     "bench",
     "forecast",
     "launch",

@@ -44,6 +44,7 @@ LAYERS = {
     "status": 1,
     "inference": 2,
     "objective": 2,
+    "selection": 2,
     "synthetic": 2,
     "trainer": 2,
     "commands": 3,
@@ -66,6 +67,7 @@ NEIGHBOURS = {
     "penalties": {"errors"},
     "prepare": {"data"},
     "report": {"files"},
+    "selection": {"objective"},
     "status": {"files"},
     "solvers": {"errors"},
     "trainer": {"objective"},
@@ -79,6 +81,7 @@ FOREIGN = {
     "inference": {"scipy"},
     "matrix": {"scipy"},
     "page": {"matplotlib"},
+    "selection": {"pyarrow"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

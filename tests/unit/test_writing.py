@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def source_of(x: Any, y: Any, **more: Any) -> MemorySource:
     return MemorySource(Block(x, np.asarray(y), extras), 0, len(y), n_stored=n_stored, **more)
 
 
-def opened(folder: Path, lines: dict[str, str], **keys: Any) -> Source:
+def opened(folder: Path, lines: Any, **keys: Any) -> Source:
     """Open what was written."""
     source = open_source(DataSpec(**lines, **keys), folder)
     source.settle(source.survey(0, 1))
@@ -82,7 +83,7 @@ def test_any_number_of_ranks_writes_the_same_bytes(suffix: str, dtype: str, tmp_
         folder = tmp_path / str(size)
         folder.mkdir()
         path = folder / f"x{suffix}"
-        done = on_ranks(size, lambda world, path=path: write_source(world, source, path))
+        done = on_ranks(size, partial(write_source, source=source, path=path))
         assert isinstance(done[0], dict), done[0]
         assert done == [done[0]] * size
         written.append({file.name: file.read_bytes() for file in folder.iterdir()})
@@ -149,9 +150,8 @@ def test_shards_have_all_rows_in_order_and_the_same_bytes(tmp_path: Path) -> Non
     found = []
     for size in (1, 3):
         folder = tmp_path / str(size)
-        done = on_ranks(
-            size, lambda world, folder=folder: write_shards(world, source, folder, ".csv", 4)
-        )
+        write = partial(write_shards, source=source, folder=folder, suffix=".csv", n_shards=4)
+        done = on_ranks(size, write)
         assert not isinstance(done[0], Exception), done[0]
         found.append([(file.name, file.read_text()) for file in sorted(folder.iterdir())])
     assert found[0] == found[1]

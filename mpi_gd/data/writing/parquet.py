@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -12,12 +12,11 @@ from mpi_gd.data.columns import Column
 from mpi_gd.data.writing.layout import Layout, Rows
 from mpi_gd.data.writing.npy import dense_of
 from mpi_gd.errors import JobError
-from mpi_gd.files import discard, publish, reserve
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["write_parquet"]
+__all__ = ["job_lines", "write_parquet"]
 
 # Numbers of a group of rows: small enough for many ranks, and large enough to pack well.
 _GROUP_NUMBERS = 1 << 21
@@ -26,14 +25,13 @@ _MOST_COLUMNS = 20_000
 
 
 def write_parquet(
-    path: Path, layout: Layout, read: Callable[[int, int], Rows], *, write: bool = True
-) -> dict[str, str]:
-    """Write the rows that `read` gives, if `write`; return the keys of [data] that read the file.
+    file: BinaryIO, layout: Layout, path: Path, read: Callable[[int, int], Rows]
+) -> None:
+    """Write the rows that `read` gives into a file that will be `path`.
 
-    Raises JobError without pyarrow, or for more columns than a table has; FileError.
+    Raises JobError without pyarrow, or for more columns than a table has.
     """
-    roles = [role for role in layout.vectors if role != "target"]
-    roles += ["target"] if layout.target else []
+    roles, schema = _roles(layout), None
     if len(layout.columns) > _MOST_COLUMNS:
         raise JobError(
             f"{path}: {len(layout.columns):,} columns, expected at most {_MOST_COLUMNS:,} in a "
@@ -43,23 +41,25 @@ def write_parquet(
         import pyarrow.parquet as pq
     except ImportError as error:
         raise JobError(f'{path}: Parquet needs pyarrow: pip install "mpi_gd[csv]"') from error
-    if write:
-        step = max(_LEAST_ROWS, _GROUP_NUMBERS // (len(layout.columns) + len(roles)))
-        temporary = reserve(path, 0)
-        try:
-            schema = None
-            with temporary.open("wb") as file:
-                for start in range(0, layout.n_rows, step):
-                    table = _table(read(start, min(start + step, layout.n_rows)), layout, roles)
-                    if schema is None:
-                        schema = table.schema
-                        writer = pq.ParquetWriter(file, schema, compression="snappy")
-                    writer.write_table(table, row_group_size=step)
-                writer.close()
-            publish(temporary, path)
-        finally:
-            discard(temporary)
-    return {"path": path.name, **{role: layout.name_of(role) for role in roles}}
+    step = max(_LEAST_ROWS, _GROUP_NUMBERS // (len(layout.columns) + len(roles)))
+    for start in range(0, layout.n_rows, step):
+        table = _table(read(start, min(start + step, layout.n_rows)), layout, roles)
+        if schema is None:
+            schema = table.schema
+            writer = pq.ParquetWriter(file, schema, compression="snappy")
+        writer.write_table(table, row_group_size=step)
+    writer.close()
+
+
+def job_lines(path: Path, layout: Layout) -> dict[str, str]:
+    """Return the keys of [data] that read the file."""
+    return {"path": path.name, **{role: layout.name_of(role) for role in _roles(layout)}}
+
+
+def _roles(layout: Layout) -> list[str]:
+    """Return the columns beside the features, the target last."""
+    roles = [role for role in layout.vectors if role != "target"]
+    return [*roles, "target"] if layout.target else roles
 
 
 def _table(rows: Rows, layout: Layout, roles: list[str]) -> pa.Table:
