@@ -45,6 +45,8 @@ LAYERS = {
     "status": 1,
     "inference": 2,
     "objective": 2,
+    "selection": 2,
+    "synthetic": 2,
     "trainer": 2,
     "commands": 3,
     "cli": 4,
@@ -66,6 +68,7 @@ NEIGHBOURS = {
     "penalties": {"errors"},
     "prepare": {"data"},
     "report": {"files"},
+    "selection": {"objective"},
     "status": {"files"},
     "solvers": {"errors"},
     "trainer": {"objective"},
@@ -79,6 +82,7 @@ FOREIGN = {
     "inference": {"scipy"},
     "matrix": {"scipy"},
     "page": {"matplotlib"},
+    "selection": {"pyarrow"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
