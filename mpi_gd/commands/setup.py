@@ -163,15 +163,22 @@ def set_up(
     and need no reading. `thorough`: look at every number now, and not where the training meets it.
     Raises on all ranks: DataError, FileError, JobError.
     """
-    return plan(world, job, read(world, job, base, kept, data=data), thorough=thorough)
+    reading = read(world, job, base, kept, data=data, shares=shares)
+    return plan(world, job, reading, thorough=thorough)
 
 
 def read(
-    world: World, job: Job, base: Path, kept: Loaded | None = None, *, data: Loaded | None = None
+    world: World,
+    job: Job,
+    base: Path,
+    kept: Loaded | None = None,
+    *,
+    data: Loaded | None = None,
+    shares: Sequence[int] | None = None,
 ) -> Reading:
     """Read the rows that `job` names relative to `base`, and their response; collective.
 
-    `kept` and `data` are as in `set_up`.
+    `kept`, `data` and `shares` are as in `set_up`.
     Raises on all ranks: DataError, FileError, JobError.
     """
     began = time.monotonic()
