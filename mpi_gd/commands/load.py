@@ -94,7 +94,7 @@ def load(
     division = divide_tiles(world, source, grid, spec, shares)
     first, last = division.bounds[world.rank : world.rank + 2]
     rows = grid.rows_between(first, last)
-    block = _read_together(world, source, spec.path, rows, kept)
+    block = _read_together(world, source, spec.shown_path, rows, kept)
     return Loaded(
         source=source,
         grid=grid,
@@ -115,17 +115,17 @@ def _open(world: World, spec: DataSpec, base: Path, purpose: Purpose) -> tuple[S
 
     Return also its fingerprint.
     """
-    with world.phase(f"opening {spec.path}"):
+    with world.phase(f"opening {spec.shown_path}"):
         source = open_source(spec, base, purpose=purpose)
         fingerprint = source.fingerprint()
     require_same(world, "the data", fingerprint)
-    with world.phase(f"scanning {spec.path}"):
+    with world.phase(f"scanning {spec.shown_path}"):
         survey = source.survey(world.rank, world.size)
     world.allreduce_sum(survey)
-    with world.phase(f"scanning {spec.path}"):
+    with world.phase(f"scanning {spec.shown_path}"):
         source.settle(survey)
         if source.n_samples == 0:
-            raise DataError(f"{base / spec.path}: there are no rows; check how it was made")
+            raise DataError(f"{base / spec.shown_path}: there are no rows; check how it was made")
     return source, fingerprint
 
 

@@ -15,8 +15,8 @@ from mpi_gd.data.source import Block, Source
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.store import ArrayStore, find_roles
 from mpi_gd.data.stored import StoredArray, describe_files
-from mpi_gd.data.vectors import check_column, column_values
-from mpi_gd.errors import DataError
+from mpi_gd.data.vectors import check_column, column_values, roles_of_text
+from mpi_gd.errors import DataError, NoRowsError
 
 __all__ = ["ArraySource"]
 
@@ -53,6 +53,7 @@ class ArraySource(Source):
         self.columns = columns or default_names(self.n_features)
         self.dtype = storage_type(dtype, x.header.dtype)
         self.target_name = target_name if y is not None else ""
+        self.texts = roles_of_text(y, self._extras)
 
     @classmethod
     def of_store(cls, store: ArrayStore, spec: DataSpec, base: Path, purpose: Purpose) -> Self:
@@ -109,8 +110,8 @@ def _check_features(x: StoredArray) -> None:
         hint = "; save X.reshape(-1, 1) if it is one feature" if len(shape) == 1 else ""
         raise DataError(f"{x.where}: got the shape {shape}, expected (rows, features){hint}")
     if 0 in shape:
-        what = "rows" if shape[0] == 0 else "features"
-        raise DataError(f"{x.where}: got the shape {shape}: no {what}; expected at least one")
+        what, error = ("features", DataError) if shape[1] == 0 else ("rows", NoRowsError)
+        raise error(f"{x.where}: got the shape {shape}: no {what}; expected at least one")
     if shape[1] > _MOST_FEATURES:
         raise DataError(
             f"{x.where}: got {shape[1]} features, expected at most {_MOST_FEATURES}; if rows and "

@@ -16,9 +16,11 @@ from mpi_gd.patient import PatientFile, patiently
 
 __all__ = [
     "Stamp",
+    "explained",
     "foreign_format",
     "guess_format",
     "is_zarr",
+    "known_suffix",
     "open_same",
     "sample_digest",
     "stamp",
@@ -70,7 +72,7 @@ def stamp(path: Path) -> Stamp:
         raise FileError(
             f"{path}: cannot read a stream: each rank reads its own part; save it to a file first"
         )
-    with _explained(path):
+    with explained(path):
         status = patiently(path, path.stat)
         if stat.S_ISDIR(status.st_mode):
             raise FileError(f"{path}: got a folder, expected a file; name the file in it")
@@ -91,7 +93,7 @@ def open_same(path: Path, expected: Stamp) -> Iterator[BinaryIO]:
     Raises FileError if it cannot be read, DataError if it was changed, also while it was open.
     """
     _require_same(path, expected)
-    with _explained(path), PatientFile(path) as file:
+    with explained(path), PatientFile(path) as file:
         try:
             yield file
         finally:
@@ -101,13 +103,18 @@ def open_same(path: Path, expected: Stamp) -> Iterator[BinaryIO]:
 
 def _require_same(path: Path, expected: Stamp) -> None:
     """Raise DataError if the file is no longer what it was."""
-    with _explained(path):
+    with explained(path):
         status = patiently(path, path.stat)
     if Stamp(status.st_size, status.st_mtime_ns, status.st_ino) != expected:
         raise DataError(
             f"{path}: the file changed while it was being read (it had {expected.size} bytes, now "
             f"{status.st_size}); start again when nothing writes to it"
         )
+
+
+def known_suffix(path: Path) -> str | None:
+    """Return the format by the suffix, None if it tells nothing."""
+    return _SUFFIXES.get(path.suffix.lower())
 
 
 def guess_format(path: Path) -> str:
@@ -118,7 +125,7 @@ def guess_format(path: Path) -> str:
     if is_zarr(path):
         return "zarr"
     kind = foreign_format(path, None)
-    kind = kind or _SUFFIXES.get(path.suffix.lower())
+    kind = kind or known_suffix(path)
     if kind is None:
         raise DataError(
             f"{path}: cannot tell the format by its first bytes or its suffix {path.suffix!r}; "
@@ -183,7 +190,7 @@ def sample_digest(path: Path, expected: Stamp) -> str:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn an OSError into a FileError that names the file."""
     try:
         yield

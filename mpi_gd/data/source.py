@@ -71,6 +71,8 @@ class Source(ABC):
     recipe: Learned | None = None
     # The names, by role, of the further columns that are read.
     role_names: Mapping[str, str] = MappingProxyType({})
+    # The roles, the target's among them, that are read as text.
+    texts: frozenset[str] = frozenset()
 
     @classmethod
     @abstractmethod
@@ -93,6 +95,19 @@ class Source(ABC):
 
     def settle(self, total: NDArray[np.int64]) -> None:  # noqa: B027 - most formats need none
         """Take the sum of the surveys of all parts; afterwards `n_samples` is known."""
+
+    @classmethod
+    def survey_room(cls, size: int) -> int:
+        """Return how many counts the survey of a file of `size` bytes has at most.
+
+        0: there are none, or nobody can tell before it is opened. More: rows are known by
+        `rows_counted`, and `settle` takes counts with any number of zeros after them.
+        """
+        return 0
+
+    def rows_counted(self, counts: NDArray[np.int64], part: int) -> int:
+        """Return how many rows a part's survey stands for: added over the parts, `n_samples`."""
+        raise NotImplementedError(f"{type(self).__name__} has no room for counts")
 
     def guess_rows(self) -> int:
         """Return about how many rows there are, without a survey."""

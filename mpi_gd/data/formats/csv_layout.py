@@ -14,7 +14,7 @@ from mpi_gd.data.names import check_names, default_names, suggest
 from mpi_gd.data.probe import Stamp, open_same
 from mpi_gd.data.roles import NEEDED, ROLES, Purpose, require_different, way_without
 from mpi_gd.data.spec import DataSpec
-from mpi_gd.errors import DataError, JobError
+from mpi_gd.errors import DataError, JobError, NoRowsError
 
 __all__ = ["Layout", "cells_of", "find_layout", "finite", "is_missing", "is_number"]
 
@@ -109,7 +109,7 @@ def find_layout(spec: DataSpec, path: Path, stamp: Stamp, purpose: Purpose) -> L
     )
     begin = head.find(b"\n", first) + 1 if has_header else first
     if begin >= end or (has_header and begin == 0):
-        raise DataError(f"{path}: there are no rows after the header; check how it was made")
+        raise NoRowsError(f"{path}: there are no rows after the header; check how it was made")
     row = _cells_at(head, begin, path, 1 + has_header, spec.delimiter)
     if has_header:
         check_names(names, f"{path}: line 1", 'name each column once, or set header = "no"')

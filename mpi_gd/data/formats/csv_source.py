@@ -48,9 +48,10 @@ class CsvSource(Source):
         self.columns = self._layout.columns
         self.role_names = dict(self._layout.role_names)
         self.target_name = self.role_names.pop("target", "")
+        self.texts = self._layout.texts
         self.dtype = storage_type(spec.dtype, np.dtype(np.float64))
         n_bytes = self._layout.end - self._layout.begin
-        n_chunks = max(1, min(_MOST_CHUNKS, -(-n_bytes // _LEAST_CHUNK)))
+        n_chunks = self.survey_room(n_bytes)
         self._bounds = [self._layout.begin + n_bytes * k // n_chunks for k in range(n_chunks + 1)]
         self._ends_before = np.zeros(n_chunks + 1, dtype=np.int64)
 
@@ -77,9 +78,18 @@ class CsvSource(Source):
                     counts[chunk] += piece.count(b"\n")
         return counts
 
+    @classmethod
+    def survey_room(cls, size: int) -> int:
+        """Return the number of chunks, which grows with the size."""
+        return max(1, min(_MOST_CHUNKS, -(-size // _LEAST_CHUNK)))
+
+    def rows_counted(self, counts: NDArray[np.int64], part: int) -> int:
+        """Return the line ends; the last row's is beyond the last byte that counts."""
+        return int(counts.sum()) + (part == 0)
+
     def settle(self, total: NDArray[np.int64]) -> None:
         """Take all chunks' counts."""
-        self._ends_before = np.concatenate([[0], np.cumsum(total)])
+        self._ends_before = np.concatenate([[0], np.cumsum(total[: len(self._bounds) - 1])])
         # The last row's line end is beyond the last byte that counts.
         self.n_samples = int(self._ends_before[-1]) + 1
 
