@@ -62,6 +62,7 @@ _PACKINGS = {
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
+_UNPACK = {"gzip": "gunzip -k", "bzip2": "bunzip2 -k", "xz": "unxz -k", "zstd": "unzstd"}
 # What may be compressed as a whole.
 _PACKED_FORMATS = ("csv", "libsvm")
 _PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
@@ -165,9 +166,8 @@ def foreign_format(path: Path, wanted: str | None) -> str | None:
     packing = next((name for magic, name in _PACKINGS.items() if head.startswith(magic)), None)
     if packing and wanted not in _PACKED_FORMATS and known_suffix(path) not in _PACKED_FORMATS:
         what = f"compressed by {packing}"
-        return _require(
-            path, wanted, None, what, "decompress it first; text alone is read as it is"
-        )
+        remedy = f"decompress it first: {_UNPACK[packing]} FILE; text alone is read as it is"
+        return _require(path, wanted, None, what, remedy)
     if _is_safetensors(head, path.stat().st_size):
         return _require(
             path, wanted, "safetensors", "a safetensors file", 'set format = "safetensors"'

@@ -146,8 +146,8 @@ class PackedText(Text):
             raise
         except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
             raise DataError(
-                f"{self.path}: cannot be decompressed ({str(error)[:200]}): it is cut short or "
-                "damaged; copy it again"
+                f"{self.path}: cannot be decompressed as {self._packing} ({str(error)[:200]}): it is cut "
+                "short or damaged; copy it again"
             ) from error
 
 

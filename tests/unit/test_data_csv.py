@@ -74,7 +74,7 @@ def as_csv(table: Sequence[Sequence[float]], end: str = "\n") -> bytes:
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut even a small file into many chunks and pieces."""
     monkeypatch.setattr(csv_source, "_LEAST_CHUNK", 7)
-    monkeypatch.setattr(csv_source, "_PIECE_BYTES", 11)
+    monkeypatch.setattr(text, "PIECE_BYTES", 11)
 
 
 @each_parser
