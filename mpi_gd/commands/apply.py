@@ -18,7 +18,7 @@ from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.names import default_names
 from mpi_gd.data.roles import NEEDED, Purpose, is_file
 from mpi_gd.errors import DataError, JobError
-from mpi_gd.matrix import Csr, Dense
+from mpi_gd.matrix import Dense
 from mpi_gd.model import Model, load_model
 from mpi_gd.objective import Rows
 from mpi_gd.objective.kernel import Kernel
@@ -104,7 +104,7 @@ def _in_order(expected: Sequence[str], data: Loaded) -> Loaded:
         return data
     numbers = {name: number for number, name in enumerate(found)}
     places = np.array([numbers[name] for name in expected])
-    if isinstance(data.x, Csr):
+    if not isinstance(data.x, Dense):
         return dataclasses.replace(data, x=data.x.with_columns(places), columns=expected)
     x = aligned_empty((len(data.x), len(expected)), data.x.dtype)
     x[...] = data.x.columns(places)

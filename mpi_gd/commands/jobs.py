@@ -47,7 +47,7 @@ def needs(job: Job) -> dict[str, Any]:
         else:
             found[key] = value
     free = ["name", "fault_tolerance", "data.path", "data.test", "data.test_target"]
-    free += ["data.balance"]
+    free += ["data.balance", "data.memory", "data.scratch"]
     free += ["data.test_files", *(f"data.{key}" for key in _file_keys(job.data))]
     return {
         key: value
@@ -75,6 +75,7 @@ def with_paths(job: Job, change: Callable[[str], str]) -> Job:
             path=changed(data.path),
             test=changed(data.test) if data.test else "",
             test_target=changed(data.test_target) if data.test_target else "",
+            scratch=change(data.scratch) if data.scratch else "",
             test_files={role: change(path) for role, path in data.test_files.items()},
         ).with_columns({key: changed(getattr(data, key)) for key in _file_keys(data)}),
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mpi_gd.comm import World
 from mpi_gd.commands.division import Division, divide_tiles
+from mpi_gd.commands.storage import Storage, choose_storage, read_stored
 from mpi_gd.data import DataSpec, Source, open_source
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.grid import RowGrid
@@ -54,6 +55,8 @@ class Loaded:
     """What the file was when it was opened."""
     division: Division
     """What all ranks own."""
+    n_streaming: int = 0
+    """Ranks whose rows are read again with every pass."""
 
     @property
     def tile_sizes(self) -> list[int]:
@@ -94,7 +97,8 @@ def load(
     division = divide_tiles(world, source, grid, spec, shares)
     first, last = division.bounds[world.rank : world.rank + 2]
     rows = grid.rows_between(first, last)
-    block = _read_together(world, source, spec.shown_path, rows, kept)
+    storage, n_streaming = choose_storage(world, source, spec, base, division)
+    block = _read_together(world, source, storage, spec.shown_path, rows, kept)
     return Loaded(
         source=source,
         grid=grid,
@@ -107,6 +111,7 @@ def load(
         columns=source.columns,
         fingerprint=fingerprint,
         division=division,
+        n_streaming=n_streaming,
     )
 
 
@@ -142,13 +147,18 @@ def _prepared(
 
 
 def _read_together(
-    world: World, source: Source, path: str, rows: tuple[int, int], kept: Loaded | None
+    world: World,
+    source: Source,
+    storage: Storage,
+    path: str,
+    rows: tuple[int, int],
+    kept: Loaded | None,
 ) -> Block:
     """Return this rank's rows; collective. Cells that are refused are counted over all ranks."""
     block, refused = None, None
     with world.phase(f"reading {path}"):
         try:
-            block = _read(source, *rows, kept)
+            block = _read(source, storage, *rows, kept)
             source.check_extras(block, rows[0])
         except Refused as error:
             refused = error
@@ -161,11 +171,11 @@ def _read_together(
     return block
 
 
-def _read(source: Source, start: int, stop: int, kept: Loaded | None) -> Block:
-    """Read the rows [start, stop), but for those that are in memory already."""
+def _read(source: Source, storage: Storage, start: int, stop: int, kept: Loaded | None) -> Block:
+    """Return the rows [start, stop); what is in memory already is not read again."""
     # A map of the file costs nothing to make anew.
-    if kept is None or not kept.x.is_kept or not isinstance(kept.x, Dense):
-        return source.read(start, stop)
+    if kept is None or not isinstance(kept.x, Dense) or not kept.x.is_kept or storage.is_streamed:
+        return read_stored(source, storage, start, stop)
     low = min(max(start, kept.start), stop)
     high = max(low, min(stop, kept.start + len(kept.x)))
     own = slice(low - kept.start, high - kept.start)

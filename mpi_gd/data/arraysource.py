@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -14,9 +14,12 @@ from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block, Source
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.store import ArrayStore, find_roles
-from mpi_gd.data.stored import StoredArray, describe_files
+from mpi_gd.data.stored import MappedArray, StoredArray, describe_files
 from mpi_gd.data.vectors import check_column, column_values, roles_of_text
 from mpi_gd.errors import DataError, NoRowsError
+
+if TYPE_CHECKING:
+    from mpi_gd.data.rowfiles import RowsInFile
 
 __all__ = ["ArraySource"]
 
@@ -79,6 +82,15 @@ class ArraySource(Source):
             y if self._y is None else column_values(self._y, start, stop),
             {role: column_values(array, start, stop) for role, array in self._extras.items()},
         )
+
+    def in_files(self) -> Sequence[RowsInFile]:
+        """Return the place of X where its bytes can be used as they are."""
+        x = self._x
+        if not (isinstance(x, MappedArray) and x.lies_as(self.dtype)):
+            return ()
+        from mpi_gd.data.rowfiles import RowsInFile
+
+        return (RowsInFile(x.path, x.stamp, x.offset, self.n_samples),)
 
     def fingerprint(self) -> str:
         """Describe the files' sizes, the columns, the type and a sample of the bytes."""

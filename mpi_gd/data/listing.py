@@ -106,7 +106,7 @@ def _in_folder(folder: Path) -> Iterator[tuple[Path, str]]:
     found = sorted(_walk(folder, ""))
     if not found:
         raise FileError(
-            f"{folder}: the folder has no data files in it (names that begin with . or _ do not "
+            f"{folder}: got a folder without data files (names that begin with . or _ do not "
             "count); check the path"
         )
     for name in found:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 from mpi_gd.data.formats.csv_source import CsvSource
 from mpi_gd.data.formats.npy import NpySource
@@ -69,6 +71,8 @@ def _open_shards(spec: DataSpec, shards: list[Shard], base: Path, purpose: Purpo
     """Open a data set of several files, each with those of y and the rest that belong to it."""
     if spec.format == "auto":
         require_one_kind(shards)
+        kind: Any = guess_format(shards[0].path)
+        spec = dataclasses.replace(spec, format=kind)
     given = {role: getattr(spec, role) for role in ("target", *ROLES)}
     files = {
         role: _files_of(role, name, shards, base)

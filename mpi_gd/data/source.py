@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from mpi_gd.data.roles import ROLES, Purpose, find_invalid
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.errors import DataError
+
+if TYPE_CHECKING:
+    from mpi_gd.data.rowfiles import RowsInFile
 
 __all__ = ["Block", "Features", "Learned", "Source", "Target", "shown"]
 
@@ -127,6 +130,10 @@ class Source(ABC):
         X is a read-only map of the file where its bytes can be used as they are, else aligned
         memory. Raises DataError, naming file, line and column.
         """
+
+    def in_files(self) -> Sequence[RowsInFile]:
+        """Return where X lies row by row as it is used; nothing where it has to be converted."""
+        return ()
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -104,6 +104,17 @@ class DataSpec:
     """What the ranks are to have alike: rows, bytes of X, or numbers that a sparse X stores;
     "auto": rows, or bytes where X is sparse. The model is the same, bit for bit, in any case."""
 
+    memory: Literal["auto", "map", "keep", "stream"] = "auto"
+    """Where X is: "map": in a map of its file where that can be used as it is, else in memory;
+    "keep": in memory; "stream": on a disk, to be read again with every pass, ahead of the
+    computing, a few MiB at a time. "auto": "map" on a rank whose rows fit into the memory that it
+    may take, else "stream". The model is the same, bit for bit, in any case."""
+
+    scratch: str = ""
+    """A folder on a disk of the host where rows are put aside for "stream" that cannot be read from
+    their file as they are (text, compressed, another type); the temporary one ($TMPDIR) if
+    empty. Nothing is left there."""
+
     standardize: bool = False
     """Train on columns shifted and scaled to mean 0 and deviation 1; coefficients are reported
     on the original scale."""

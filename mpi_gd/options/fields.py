@@ -19,7 +19,7 @@ DATA: Final[Metadata] = {
     "flag": "",
     "metavar": "DATA",
     "group": "input",
-    "help": "a .csv, .npy or .npz file",
+    "help": "a file of a format that is read; or a folder of them, or a pattern in quotes",
 }
 SET_DATA: Final[Metadata] = {
     "flag": "--set",

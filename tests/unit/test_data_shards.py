@@ -1,7 +1,8 @@
-"""Shards: any cut of the rows into files, and of the work into parts, gives the rows of one file."""
+"""Shards: any cut of rows into files, and of work into parts, gives the rows of one file."""
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def write(folder: Path, kind: str, edges: list[int]) -> DataSpec:
     """Write the rows between the edges, a file for each run of them; return how to read them."""
     for old in folder.glob("*"):
         old.unlink()
-    runs = list(zip(edges, edges[1:], strict=False))
+    runs = list(itertools.pairwise(edges))
     for number, (a, b) in enumerate(runs):
         name = f"{number:03}"
         if kind == "csv":
@@ -131,7 +132,12 @@ def test_each_part_opens_a_share_of_the_files_and_reads_those_of_its_rows(
     source = open_source(spec, tmp_path)
     opened: list[int] = []
     inner = source._open_one  # type: ignore[attr-defined]
-    monkeypatch.setattr(source, "_open_one", lambda k: (opened.append(k), inner(k))[1])
+
+    def open_one(number: int) -> Source:
+        opened.append(number)
+        return inner(number)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(source, "_open_one", open_one)
     source.survey(1, 4)
     assert len(opened) == 5
     source.settle(np.sum([source.survey(part, 4) for part in range(4)], axis=0))
@@ -240,7 +246,7 @@ def test_dtypes_that_differ(tmp_path: Path) -> None:
     [
         ("none-*.csv", FileError, "no file in .* matches the pattern"),
         ("no/*.csv", FileError, "there is no folder"),
-        ("empty", FileError, "has no data files"),
+        ("empty", FileError, "got a folder without data files"),
         (["p.csv", "q.csv"], FileError, r"q.csv: cannot read: no such file.*the file is not"),
         (["p.csv", "p.csv"], JobError, "listed twice"),
     ],
