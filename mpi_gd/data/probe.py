@@ -38,7 +38,6 @@ _MAGIC: dict[bytes, tuple[str | None, str, str]] = {
     b"PAR1": ("parquet", "a Parquet file", 'set format = "parquet"'),
     b"PARE": (None, "an encrypted Parquet file", "decrypt it first"),
     b"ARROW1": ("arrow", "an Arrow file", 'set format = "arrow"'),
-    b"\xff\xff\xff\xff": ("arrow", "a stream of Arrow's", 'set format = "arrow"'),
     b"FEA1": (None, "a Feather file of version 1", "save it again as version 2, Arrow's own"),
     b"\x89HDF\r\n\x1a\n": ("hdf5", "an HDF5 file", 'set format = "hdf5"'),
     b"\xd0\xcf\x11\xe0": (None, "an old Excel file", "save it as CSV first"),
@@ -163,15 +162,15 @@ def foreign_format(path: Path, wanted: str | None) -> str | None:
     """
     with open_same(path, stamp(path)) as file:
         head = file.read(9) or b""
+    if _is_safetensors(head, path.stat().st_size):
+        return _require(
+            path, wanted, "safetensors", "a safetensors file", 'set format = "safetensors"'
+        )
     packing = next((name for magic, name in _PACKINGS.items() if head.startswith(magic)), None)
     if packing and wanted not in _PACKED_FORMATS and known_suffix(path) not in _PACKED_FORMATS:
         what = f"compressed by {packing}"
         remedy = f"decompress it first: {_UNPACK[packing]} FILE; text alone is read as it is"
         return _require(path, wanted, None, what, remedy)
-    if _is_safetensors(head, path.stat().st_size):
-        return _require(
-            path, wanted, "safetensors", "a safetensors file", 'set format = "safetensors"'
-        )
     for magic, (kind, what, remedy) in _MAGIC.items():
         if head.startswith(magic):
             return _require(path, wanted, kind, what, remedy)

@@ -80,6 +80,7 @@ class PackedText(Text):
         super().__init__(path, mark)
         self._packing = packing
         self._stream: Any = None
+        self._file: Any = None
         # The bytes that were unpacked last, and the place of the first of them.
         self._window, self._at = b"", 0
         self._head = self._tail = b""
@@ -124,7 +125,9 @@ class PackedText(Text):
         """Unpack a piece; all are of one size but the last, and nothing comes after the end."""
         with self._explained():
             if self._stream is None:
-                self._stream = _unpacker(self.path, self.stamp, self._packing)
+                with open_same(self.path, self.stamp):
+                    self._file = self.path.open("rb")
+                self._stream = _unpacker(self._file, self._packing)
             parts, wanted = [], PIECE_BYTES
             while wanted and (part := self._stream.read(wanted)):
                 parts.append(part)
@@ -133,9 +136,16 @@ class PackedText(Text):
 
     def _close(self) -> None:
         """Go back to the beginning."""
-        if self._stream is not None:
-            self._stream.close()
-        self._stream, self._window, self._at = None, b"", 0
+        for file in (self._stream, self._file):
+            if file is not None:
+                file.close()
+        self._stream = self._file = None
+        self._window, self._at = b"", 0
+
+    def __del__(self) -> None:
+        """Close what is open: a reading may end anywhere."""
+        if getattr(self, "_file", None) is not None:
+            self._close()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -145,9 +155,10 @@ class PackedText(Text):
         except (DataError, JobError):
             raise
         except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+            self._close()
             raise DataError(
-                f"{self.path}: cannot be decompressed as {self._packing} ({str(error)[:200]}): it is cut "
-                "short or damaged; copy it again"
+                f"{self.path}: cannot be decompressed as {self._packing} ({str(error)[:200]}): "
+                "it is cut short or damaged; copy it again"
             ) from error
 
 
@@ -158,19 +169,16 @@ def open_text(path: Path) -> Text:
     return PackedText(path, mark, packing) if packing else PlainText(path, mark)
 
 
-def _unpacker(path: Path, mark: Stamp, packing: str) -> Any:
+def _unpacker(file: BinaryIO, packing: str) -> Any:
     """Return a file of the unpacked bytes; raises JobError without the package for it."""
-    with open_same(path, mark):
-        pass
-    file: BinaryIO = path.open("rb")
     if packing == "zstd":
         try:
             import pyarrow as pa
         except ImportError as error:
-            file.close()
             raise JobError(
-                f'{path}: text compressed by zstd needs pyarrow: pip install "mpi_gd[csv]"'
+                f'{file.name}: text compressed by zstd needs pyarrow: pip install "mpi_gd[csv]"'
             ) from error
         return pa.CompressedInputStream(pa.PythonFile(file), "zstd")
-    kinds: dict[str, Any] = {"gzip": gzip.GzipFile, "bzip2": bz2.BZ2File, "xz": lzma.LZMAFile}
-    return kinds["gzip"](fileobj=file) if packing == "gzip" else kinds[packing](file)
+    if packing == "gzip":
+        return gzip.GzipFile(fileobj=file)
+    return bz2.BZ2File(file) if packing == "bzip2" else lzma.LZMAFile(file)

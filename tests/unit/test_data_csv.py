@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mpi_gd.data import Block, DataSpec
+from mpi_gd.data import Block, DataSpec, text
 from mpi_gd.data.formats import csv_parse, csv_source
 from mpi_gd.data.formats.csv_source import CsvSource
 from mpi_gd.errors import DataError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mpi_gd.data import DataSpec, open_source
+from mpi_gd.data import DataSpec, open_source, text
 from mpi_gd.data.formats import csv_parse, csv_source
 from mpi_gd.data.formats.csv_source import CsvSource
 from mpi_gd.errors import DataError, JobError
