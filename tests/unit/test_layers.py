@@ -45,6 +45,7 @@ LAYERS = {
     "inference": 2,
     "objective": 2,
     "selection": 2,
+    "synthetic": 2,
     "trainer": 2,
     "commands": 3,
     "cli": 4,
