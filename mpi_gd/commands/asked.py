@@ -33,10 +33,13 @@ class Asked:
     is_job: bool
     """Whether there is a job file; else the job is made up, and only its data count."""
 
+    raw: bool = False
+    """Whether the columns are wanted as they are, whatever the job would make of them."""
+
     @property
     def prepares(self) -> bool:
         """Whether features are to be made of the columns."""
-        return self.job.prepare != PrepareSpec()
+        return self.job.prepare != PrepareSpec() and not self.raw
 
 
 def read_asked(world: World, source: str, overrides: Iterable[str]) -> Asked:
