@@ -158,8 +158,8 @@ class CsrBlock(Block):
     """
 
     def __init__(self, rows: _CsrArrays, first: int, last: int) -> None:
-        begin, end = int(rows.indptr[first]), int(rows.indptr[last])
         """Take the rows [first, last) of a matrix that has no column twice in a row."""
+        begin, end = int(rows.indptr[first]), int(rows.indptr[last])
         self._shape = last - first, rows.shape[1]
         self.data, self.indices = rows.data[begin:end], rows.indices[begin:end]
         self.indptr = rows.indptr[first : last + 1] - rows.indptr[first]
