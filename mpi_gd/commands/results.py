@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +46,12 @@ def finish(
     folder: RunFolder,
     report: Account,
     base: Path,
+    more: dict[str, Any] | None = None,
 ) -> int:
-    """Write the model, score it, write the summary; collective. Return the exit code."""
+    """Write the model, score it, write the summary, and `more` in it; collective.
+
+    Return the exit code.
+    """
     record = outcome.record
     if outcome.step is None or record is None:
         raise RuntimeError("the training ended without an iterate")
@@ -95,6 +100,7 @@ def finish(
         "scores": {rows: values.as_json() for rows, values in scores.items()},
         **({"inference": inference} if inference else {}),
         **({"warning": warning} if warning else {}),
+        **(more or {}),
         "version": __version__,
     }
     is_short = setup.job.stop.require_convergence and not outcome.ending.is_converged

@@ -28,7 +28,7 @@ from mpi_gd.report import warn
 from mpi_gd.status import STATUS_NAME, read_status, write_status
 from mpi_gd.trainer import Ballot, Course, Ending, Outcome, Rules, train
 
-__all__ = ["rules_of", "run"]
+__all__ = ["rules_of", "run", "train_setup"]
 
 _EMBEDDED_JOB = Path(__file__).parents[1] / "embedded" / "flights.toml"
 # EX_TEMPFAIL of sysexits.h: not finished, run it again.
@@ -136,7 +136,7 @@ def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Ke
         found = find_saved(world, folder, setup)
     _begin(world, folder, text, kept)
     account = _open_account(world, setup, folder, options, found, kept)
-    kept.outcome = kept.outcome or _train(world, setup, folder, found, account, kept)
+    kept.outcome = kept.outcome or train_setup(world, setup, folder, found, account, kept)
     if kept.outcome.ending is Ending.STOPPED:
         return _EXIT_STOPPED
     return finish(world, setup, kept.outcome, folder, account, base)
@@ -213,7 +213,7 @@ def _open_account(
     return Account(world, folder, setup, options.progress, iteration, record)
 
 
-def _train(
+def train_setup(
     world: World,
     setup: Setup,
     folder: RunFolder,

@@ -42,6 +42,10 @@ class _CsrArrays(Protocol):
         """Rows and columns."""
 
 
+# How many products of filled rows take the time of one of rows without zeros.
+_FILLED_SPEED = 64
+
+
 class Csr(Matrix):
     """Compressed sparse rows: those of row i are data[indptr[i]:indptr[i + 1]].
 
@@ -196,7 +200,21 @@ class CsrBlock(Block):
         _sparsetools.csc_matvec(d, n, self.indptr, self.indices, data, r, out)
 
     def add_gram(self, h: Floats, out: Floats) -> None:
-        """Add X' diag(h) X: of the rows filled up, of which there are few at a time."""
+        """Add X' diag(h) X as (sqrt(h) X)'(sqrt(h) X): of the rows filled up, or as they are.
+
+        BLAS multiplies filled rows many times as fast, and those of categories have so few numbers
+        that it is slower all the same.
+        """
+        n, d = self._shape
+        if _FILLED_SPEED * len(self._data) ** 2 < (n * d) ** 2:
+            from scipy.sparse import csr_array
+
+            data = self._data * np.repeat(np.sqrt(h), np.diff(self._indptr))
+            sparse = csr_array((data, self._indices, self._indptr), shape=self._shape)
+            product = (sparse.T @ sparse).tocoo()
+            # Each place is there once.
+            out[product.row, product.col] += product.data
+            return
         weighted = self._rows.toarray()
         weighted *= np.sqrt(h)[:, None]
         out += np.dot(weighted.T, weighted)

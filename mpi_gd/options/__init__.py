@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from mpi_gd.options.report import ReportOptions
     from mpi_gd.options.slurm import SlurmOptions
     from mpi_gd.options.train import TrainOptions
+    from mpi_gd.options.tune import TuneOptions
 
     Options = (
         TrainOptions
+        | TuneOptions
         | PredictOptions
         | EvaluateOptions
         | ExportOptions
@@ -53,6 +55,7 @@ __all__ = [
     "ReportOptions",
     "SlurmOptions",
     "TrainOptions",
+    "TuneOptions",
     "options_of",
 ]
 
@@ -62,6 +65,7 @@ COMMANDS = (
     "evaluate",
     "export",
     "path",
+    "tune",
     "bench",
     "forecast",
     "launch",

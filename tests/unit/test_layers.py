@@ -44,6 +44,7 @@ LAYERS = {
     "status": 1,
     "inference": 2,
     "objective": 2,
+    "selection": 2,
     "trainer": 2,
     "commands": 3,
     "cli": 4,
@@ -65,6 +66,7 @@ NEIGHBOURS = {
     "penalties": {"errors"},
     "prepare": {"data"},
     "report": {"files"},
+    "selection": {"objective"},
     "status": {"files"},
     "solvers": {"errors"},
     "trainer": {"objective"},
@@ -78,6 +80,7 @@ FOREIGN = {
     "inference": {"scipy"},
     "matrix": {"scipy"},
     "page": {"matplotlib"},
+    "selection": {"pyarrow"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
