@@ -47,12 +47,15 @@ _MAGIC: dict[bytes, tuple[str | None, str, str]] = {
 }
 _SUFFIXES = {
     **dict.fromkeys([".csv", ".tsv", ".txt"], "csv"),
+    **dict.fromkeys([".svm", ".libsvm", ".svmlight"], "libsvm"),
     ".npy": "npy",
     ".npz": "npz",
     **dict.fromkeys([".h5", ".hdf5", ".hdf", ".h5ad"], "hdf5"),
     ".safetensors": "safetensors",
     ".zarr": "zarr",
 }
+# Suffixes that say more than a first line does; .txt does not.
+_TELLING = _SUFFIXES.keys() - {".txt"}
 # A folder that has one of them is a Zarr group or array.
 _ZARR = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 
@@ -125,6 +128,8 @@ def guess_format(path: Path) -> str:
     if is_zarr(path):
         return "zarr"
     kind = foreign_format(path, None)
+    if kind is None and path.suffix.lower() not in _TELLING and _is_libsvm(path):
+        return "libsvm"
     kind = kind or known_suffix(path)
     if kind is None:
         raise DataError(
@@ -132,6 +137,24 @@ def guess_format(path: Path) -> str:
             'set format, as in format = "csv"; `train --keys` lists the formats'
         )
     return kind
+
+
+def _is_libsvm(path: Path) -> bool:
+    """Whether the first line that is no comment is one of LIBSVM's: most such files have no suffix.
+
+    Of a line that is longer than what is looked at the beginning counts.
+    """
+    from mpi_gd.data.formats.libsvm_parse import is_line
+
+    with open_same(path, stamp(path)) as file:
+        head: bytes = file.read(_SAMPLE_BYTES) or b""
+    lines = [line for line in head.split(b"\n") if line.strip() and not line.startswith(b"#")]
+    if not lines:
+        return False
+    first = lines[0]
+    if len(head) == _SAMPLE_BYTES and len(lines) == 1:
+        first = first[: max(first.rfind(b" "), 0)]
+    return is_line(first)
 
 
 def foreign_format(path: Path, wanted: str | None) -> str | None:
@@ -174,6 +197,7 @@ def _wish(wanted: str | None) -> str:
         None: "data in a format that is read",
         "csv": "CSV text",
         "hdf5": "an HDF5 file",
+        "libsvm": "LIBSVM text",
         "safetensors": "a safetensors file",
         "zarr": "a Zarr store",
     }

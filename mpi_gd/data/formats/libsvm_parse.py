@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mpi_gd.errors import DataError
 
-__all__ = ["Rows", "fast_numbers", "is_line", "parse", "plain"]
+__all__ = ["Numbers", "Rows", "fast_numbers", "is_line", "parse", "plain"]
 
 Numbers = Callable[[bytes], NDArray[np.float64]]
 
@@ -55,6 +55,13 @@ class Rows:
     """As they are written, rising within a row."""
     values: NDArray[np.float64]
 
+    def part(self, start: int, stop: int) -> Rows:
+        """Return the rows [start, stop), as views."""
+        ends = np.concatenate([[0], np.cumsum(self.counts)])
+        own = slice(int(ends[start]), int(ends[stop]))
+        counts = self.counts[start:stop]
+        return Rows(self.labels[start:stop], counts, self.indices[own], self.values[own])
+
 
 def is_line(line: bytes) -> bool:
     """Whether a line can be nothing else than one of LIBSVM's, with a feature in it."""
@@ -80,7 +87,7 @@ def plain(piece: bytes) -> bytes:
         piece = piece.replace(b" \n", b"\n")
     if b"\n " in piece:
         piece = piece.replace(b"\n ", b"\n")
-    piece = piece.strip(b" ")
+    piece = piece.removesuffix(b"\r").strip(b" ")
     return piece if piece.endswith(b"\n") or not piece else piece + b"\n"
 
 
@@ -120,7 +127,7 @@ def _parse_fast(text: bytes, numbers: Numbers) -> Rows:
     if not (kinds[colons - 1] == _BLANK).all() or (np.diff(places)[colons - 1] < 2).any():
         raise ValueError("an index that is no number")
     ends = kinds[kinds != _OTHER]
-    before = np.concatenate([[_END], ends[:-1]]).astype(np.uint8)
+    before = np.concatenate([[_END], ends])[:-1].astype(np.uint8)
     if not _FOLLOWS[before, ends].all():
         raise ValueError("a line of another form")
     found = numbers(text)
@@ -217,9 +224,10 @@ def _words(line: bytes) -> list[str]:
     if b"\0" in line:
         raise ValueError("a NUL character in it, expected text; is it a file of another format?")
     try:
-        words = line.decode("utf-8").split()
+        text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"not text in UTF-8 ({error}); save the file again") from error
+    words = [word for word in re.split("[ \t\r]", text) if word]
     if len(words) > 1 and re.fullmatch("qid:[0-9]+", words[1]):
         del words[1]
     return words
