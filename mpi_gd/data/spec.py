@@ -72,8 +72,19 @@ class DataSpec:
     header: Literal["auto", "yes", "no"] = "auto"
     """CSV: whether the first line names the columns; "auto" looks for numbers in it."""
 
-    delimiter: str = ","
-    """CSV: the character between two cells."""
+    delimiter: str = "auto"
+    """CSV: the character between two cells; "auto" is a tab in files called .tsv, else a comma."""
+
+    include: list[str] = field(default_factory=list)
+    """Names of the columns that are features, or patterns as in "x*"; all others are not read.
+    Empty: all that are not excluded."""
+
+    exclude: list[str] = field(default_factory=list)
+    """Names of columns that are no features, or patterns; in tables they may hold anything."""
+
+    text: list[str] = field(default_factory=list)
+    """CSV: names of columns, or patterns, that hold text though it looks like numbers, as codes
+    with zeros in front."""
 
     n_features: int = 0
     """LIBSVM: how many features there are; 0: as many as the largest index in any file tells, and
@@ -143,6 +154,8 @@ class DataSpec:
         plain = len(self.delimiter) == 1 and (
             self.delimiter.isprintable() or self.delimiter == "\t"
         )
+        if self.delimiter == "auto":
+            return
         if not plain or not self.delimiter.isascii() or self.delimiter in '"' + _PARTS_OF_NUMBERS:
             raise ValueError(
                 'delimiter must be one ASCII character that is no part of a number, as "," ";" or '

@@ -158,8 +158,8 @@ class CsrBlock(Block):
     """
 
     def __init__(self, rows: _CsrArrays, first: int, last: int) -> None:
-        begin, end = int(rows.indptr[first]), int(rows.indptr[last])
         """Take the rows [first, last) of a matrix that has no column twice in a row."""
+        begin, end = int(rows.indptr[first]), int(rows.indptr[last])
         self._shape = last - first, rows.shape[1]
         self.data, self.indices = rows.data[begin:end], rows.indices[begin:end]
         self.indptr = rows.indptr[first : last + 1] - rows.indptr[first]
@@ -206,11 +206,11 @@ class CsrBlock(Block):
         that it is slower all the same.
         """
         n, d = self._shape
-        if _FILLED_SPEED * len(self._data) ** 2 < (n * d) ** 2:
+        if _FILLED_SPEED * len(self.data) ** 2 < (n * d) ** 2:
             from scipy.sparse import csr_array
 
-            data = self._data * np.repeat(np.sqrt(h), np.diff(self._indptr))
-            sparse = csr_array((data, self._indices, self._indptr), shape=self._shape)
+            data = self.data * np.repeat(np.sqrt(h), np.diff(self.indptr))
+            sparse = csr_array((data, self.indices, self.indptr), shape=self._shape)
             product = (sparse.T @ sparse).tocoo()
             # Each place is there once.
             out[product.row, product.col] += product.data

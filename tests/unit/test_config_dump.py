@@ -33,6 +33,7 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str | int | list[str]: st.one_of(
         _TEXT, st.integers(-(2**63) + 1, 2**63 - 1), st.lists(_TEXT, min_size=1, max_size=3)
     ),
+    list[str]: st.lists(_TEXT, max_size=3),
     dict[str, float]: st.dictionaries(_TEXT, st.floats(0, 1), max_size=3),
     dict[str, str]: st.dictionaries(_TEXT, _TEXT, max_size=3),
     float | dict[str, float]: st.one_of(

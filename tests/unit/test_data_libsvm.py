@@ -64,9 +64,8 @@ def test_any_division_gives_the_same_rows(
             plus = data.draw(st.sampled_from(["", "+"])) if label >= 0 else ""
             pairs = [f"{index}:{features[index]!r}" for index in sorted(features)]
             query = data.draw(st.sampled_from([[], [], ["qid:7"]]))
-            text += ("" if repr(label)[0] == "-" else plus) + blank.join(
-                [repr(label), *query, *pairs]
-            )
+            sign = "" if repr(label)[0] == "-" else plus
+            text += sign + blank.join([repr(label), *query, *pairs])
             text += data.draw(st.sampled_from(["\n", "\n", " \n", "\r\n", " # 8:9\n"]))
         text = text.removesuffix("\n") if data.draw(st.booleans()) else text
         source = opened(tmp_path, text, data.draw(st.integers(1, 5)), n_features=40, index_base=1)
