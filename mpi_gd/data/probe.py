@@ -19,6 +19,7 @@ __all__ = [
     "explained",
     "foreign_format",
     "guess_format",
+    "is_packed",
     "is_zarr",
     "known_suffix",
     "open_same",
@@ -132,6 +133,11 @@ def known_suffix(path: Path) -> str | None:
     if path.suffix.lower() in _PACKED_SUFFIXES:
         path = path.with_suffix("")
     return _SUFFIXES.get(path.suffix.lower())
+
+
+def is_packed(path: Path) -> bool:
+    """Whether the name says that the file is compressed text."""
+    return path.suffix.lower() in _PACKED_SUFFIXES
 
 
 def packing_of(path: Path) -> str | None:

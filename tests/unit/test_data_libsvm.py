@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,15 @@ def test_shards_are_one_file(tmp_path: Path) -> None:
         np.testing.assert_array_equal(block.extras["weight"], np.arange(2, 17))
         assert source.locate(4).endswith("p3.svm: line 2")
         assert source.locate_extra("weight", 4).endswith("w3.npy: row 0")
+
+
+@pytest.mark.parametrize("name", ["t.svm.gz", "t"])
+def test_compressed_text_is_read_as_it_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(b"1 2:3\n" * 50 + b"0 1:1"))
+    source = settled(DataSpec(path=name, format="libsvm"), tmp_path, 2)
+    assert (source.n_samples, source.n_features) == (51, 2)
+    assert source.read(49, 51).y.tolist() == [1, 0]
+    np.testing.assert_array_equal(dense(source, 49), [[0, 3], [1, 0]])
 
 
 def test_one_giant_row_and_rows_of_nothing(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ class LibsvmSource(Source):
         purpose: Purpose,
     ) -> None:
         """Take the files, and those of each role; raises FileError, DataError, JobError."""
+        self._files = [(path, stamp(path)) for path in paths]
         if importlib.util.find_spec("scipy") is None:
             raise JobError(f'{paths[0]}: sparse rows need SciPy: pip install "mpi_gd[sparse]"')
         if spec.target not in ("", 0) and purpose != "predict":
@@ -57,7 +58,6 @@ class LibsvmSource(Source):
                 'line; set target = ""'
             )
         self._spec = spec
-        self._files = [(path, stamp(path)) for path in paths]
         self._chunks = chunks_of(self._files)
         self._has_labels = purpose != "predict"
         self._roles: dict[str, list[StoredArray]] = {

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.data.formats.libsvm_parse import plain
-from mpi_gd.data.probe import Stamp, open_same
+from mpi_gd.data.probe import Stamp, is_packed, open_same, packing_of
+from mpi_gd.data.text import open_text
 from mpi_gd.errors import DataError
 
 __all__ = ["COUNTS", "Chunk", "chunks_of", "count", "lines_of"]
@@ -45,6 +46,8 @@ class Chunk:
     """The file's number."""
     begin: int
     end: int
+    is_packed: bool = False
+    """Whether it is a whole compressed file, whose text ends who knows where."""
 
 
 def chunks_of(files: Sequence[tuple[Path, Stamp]]) -> list[Chunk]:
@@ -53,6 +56,9 @@ def chunks_of(files: Sequence[tuple[Path, Stamp]]) -> list[Chunk]:
     size = max(_LEAST_CHUNK, -(-total // _MOST_CHUNKS))
     found = []
     for number, (path, stamp) in enumerate(files):
+        if is_packed(path) or (len(files) == 1 and packing_of(path)):
+            found.append(Chunk(path, stamp, number, 0, stamp.size, is_packed=True))
+            continue
         n = max(1, -(-stamp.size // size))
         bounds = [stamp.size * k // n for k in range(n + 1)]
         found += [Chunk(path, stamp, number, bounds[k], bounds[k + 1]) for k in range(n)]
@@ -61,6 +67,9 @@ def chunks_of(files: Sequence[tuple[Path, Stamp]]) -> list[Chunk]:
 
 def lines_of(chunk: Chunk) -> Iterator[bytes]:
     """Yield the chunk's lines, about a MiB of them at a time; raises DataError, FileError."""
+    if chunk.is_packed:
+        yield from _unpacked(chunk)
+        return
     with open_same(chunk.path, chunk.stamp) as file:
         place = _line_start(file, chunk)
         file.seek(place)
@@ -87,10 +96,31 @@ def lines_of(chunk: Chunk) -> Iterator[bytes]:
                 parts.append(piece)
                 held += len(piece)
             if held > _LONGEST_LINE:
-                raise DataError(
-                    f"{chunk.path}: a line is longer than {_LONGEST_LINE >> 20} MiB, expected text "
-                    "with a row a line; is it a file of another format?"
-                )
+                raise _too_long(chunk)
+
+
+def _unpacked(chunk: Chunk) -> Iterator[bytes]:
+    """Yield the lines of a compressed file, some MiB at a time."""
+    text = open_text(chunk.path)
+    parts: list[bytes] = []
+    for piece in text.pieces(0, text.size):
+        cut = piece.rfind(b"\n") + 1
+        if cut:
+            yield b"".join([*parts, piece[:cut]])
+            parts = []
+        parts.append(piece[cut:])
+        if sum(map(len, parts)) > _LONGEST_LINE:
+            raise _too_long(chunk)
+    if any(parts):
+        yield b"".join(parts)
+
+
+def _too_long(chunk: Chunk) -> DataError:
+    """Return the error for a line without an end."""
+    return DataError(
+        f"{chunk.path}: a line is longer than {_LONGEST_LINE >> 20} MiB, expected text with a row "
+        "a line; is it a file of another format?"
+    )
 
 
 def _line_start(file: BinaryIO, chunk: Chunk) -> int:
