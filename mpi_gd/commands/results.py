@@ -200,7 +200,12 @@ def _lasting(job: Job) -> Job:
     )
     data = dataclasses.replace(job.data, balance="auto", memory="auto", scratch="")
     return dataclasses.replace(
-        job, data=data, stop=stop, checkpoint=CheckpointSpec(), fault_tolerance="stop"
+        job,
+        data=data,
+        stop=stop,
+        checkpoint=CheckpointSpec(),
+        fault_tolerance="stop",
+        slow_ranks="report",
     )
 
 

@@ -129,7 +129,8 @@ def _by_column(
     found = np.full(len(columns), default)
     places = {name: place for place, name in enumerate(columns)} if value else {}
     # A column's own name goes before a pattern, and an earlier pattern before a later one.
-    for name, number in sorted(reversed(value.items()), key=lambda item: item[0] in places):
+    items = list(value.items())[::-1]
+    for name, number in sorted(items, key=lambda item: item[0] in places):
         found[places_of(key, name, places)] = number
     return found
 
