@@ -8,6 +8,7 @@ from typing import Any
 
 from mpi_gd.data.formats.arrow import ArrowSource
 from mpi_gd.data.formats.csv_source import CsvSource
+from mpi_gd.data.formats.libsvm import LibsvmSource
 from mpi_gd.data.formats.npy import NpySource
 from mpi_gd.data.formats.npz import NpzSource
 from mpi_gd.data.formats.parquet import ParquetSource
@@ -30,6 +31,7 @@ FORMATS: dict[str, type[Source]] = {
     "parquet": ParquetSource,
     "arrow": ArrowSource,
     "safetensors": SafetensorsSource,
+    "libsvm": LibsvmSource,
 }
 
 # What holds sparse rows is told by what is in it.
@@ -83,6 +85,11 @@ def _open_shards(spec: DataSpec, shards: list[Shard], base: Path, purpose: Purpo
         for role, name in given.items()
         if (isinstance(name, list) or is_file(name)) and role in NEEDED[purpose]
     }
+
+    if spec.format == "libsvm":
+        # Its features are counted over all files.
+        paths = [shard.path for shard in shards]
+        return LibsvmSource(spec, paths, files, purpose)
 
     def open_one(number: int) -> Source:
         names = {role: str(paths[number].absolute()) for role, paths in files.items()}
