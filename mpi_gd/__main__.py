@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     if not parsed.needs_world:
         return _run_alone(parsed)
     _use_one_thread()
-    if parsed.command == "train":
+    if parsed.command in ("train", "tune"):
         signals.install()
     if launcher.offers_survival():
         faulthandler.dump_traceback_later(_START_SECONDS, exit=True)

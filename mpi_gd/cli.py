@@ -133,6 +133,8 @@ def _parse_command(options: type[Options], argv: Sequence[str]) -> Options:
     shown = parser.add_argument_group("help")
     if options.command == "train":
         shown.add_argument("--keys", action=_Show, text=_keys, help="list the keys of a job file")
+    if options.command == "tune":
+        shown.add_argument("--keys", action=_Show, text=_tune_keys, help="list the keys of [tune]")
     _add_help(shown)
     namespace, unknown = parser.parse_known_args(argv)
     if unknown:
@@ -192,6 +194,13 @@ def _keys(_: argparse.ArgumentParser) -> str:
     from mpi_gd.config import describe_keys
 
     return describe_keys()
+
+
+def _tune_keys(_: argparse.ArgumentParser) -> str:
+    """Return the reference of the table [tune]."""
+    from mpi_gd.config.tune import describe_tune
+
+    return describe_tune()
 
 
 def _text(value: str) -> str:

@@ -18,7 +18,7 @@ from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.names import default_names
 from mpi_gd.data.roles import NEEDED, Purpose, is_file
 from mpi_gd.errors import DataError, JobError
-from mpi_gd.matrix import Csr, Dense
+from mpi_gd.matrix import Dense
 from mpi_gd.model import Model, load_model
 from mpi_gd.objective import Rows
 from mpi_gd.objective.kernel import Kernel
@@ -48,7 +48,7 @@ def load_data(
         role: name for role, name in spec.named_columns.items() if is_file(name) or is_file(path)
     }
     spec = dataclasses.replace(
-        spec,
+        spec.as_trained(model.columns),
         path=path,
         format="auto",
         test="",
@@ -104,7 +104,7 @@ def _in_order(expected: Sequence[str], data: Loaded) -> Loaded:
         return data
     numbers = {name: number for number, name in enumerate(found)}
     places = np.array([numbers[name] for name in expected])
-    if isinstance(data.x, Csr):
+    if not isinstance(data.x, Dense):
         return dataclasses.replace(data, x=data.x.with_columns(places), columns=expected)
     x = aligned_empty((len(data.x), len(expected)), data.x.dtype)
     x[...] = data.x.columns(places)
@@ -130,9 +130,11 @@ def require_columns(expected: Sequence[str], data: Loaded) -> None:
         return
     for got, wanted in zip(found, expected, strict=True):
         if got != wanted:
+            is_shifted = (got, wanted) == ("x1", "x0")
+            hint = ", or of LIBSVM data set data.index_base = 0" if is_shifted else ""
             raise DataError(
                 f"{data.source.locate(0)}: got the column {got!r} where the training had "
-                f"{wanted!r}; give the same columns in the same order"
+                f"{wanted!r}; give the same columns in the same order{hint}"
             )
 
 

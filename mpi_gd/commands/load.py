@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mpi_gd.comm import World
 from mpi_gd.commands.division import Division, divide_tiles
+from mpi_gd.commands.storage import Storage, choose_storage, read_stored
 from mpi_gd.data import DataSpec, Source, open_source
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.grid import RowGrid
@@ -24,7 +25,14 @@ from mpi_gd.matrix import Dense, Matrix
 from mpi_gd.prepare import PrepareSpec
 from mpi_gd.prepare.refused import Refused
 
-__all__ = ["Loaded", "Preparation", "load", "require_same"]
+__all__ = [
+    "Loaded",
+    "Preparation",
+    "load",
+    "open_together",
+    "prepared_together",
+    "require_same",
+]
 
 
 # What is to be learned; what has been learned; or which columns, of numbers, are the features.
@@ -54,6 +62,8 @@ class Loaded:
     """What the file was when it was opened."""
     division: Division
     """What all ranks own."""
+    n_streaming: int = 0
+    """Ranks whose rows are read again with every pass."""
 
     @property
     def tile_sizes(self) -> list[int]:
@@ -86,15 +96,16 @@ def load(
     if kept:
         source, fingerprint = kept.source, kept.fingerprint
     else:
-        source, fingerprint = _open(world, spec, base, purpose)
-        source = _prepared(world, source, spec, prepare, seed)
+        source, fingerprint = open_together(world, spec, base, purpose)
+        source = prepared_together(world, source, spec, prepare, seed)
     grid = RowGrid(
         source.n_samples, source.n_features, source.dtype.itemsize, source.n_stored, n_workers
     )
     division = divide_tiles(world, source, grid, spec, shares)
     first, last = division.bounds[world.rank : world.rank + 2]
     rows = grid.rows_between(first, last)
-    block = _read_together(world, source, spec.path, rows, kept)
+    storage, n_streaming = choose_storage(world, source, spec, base, division)
+    block = _read_together(world, source, storage, spec.shown_path, rows, kept)
     return Loaded(
         source=source,
         grid=grid,
@@ -107,30 +118,33 @@ def load(
         columns=source.columns,
         fingerprint=fingerprint,
         division=division,
+        n_streaming=n_streaming,
     )
 
 
-def _open(world: World, spec: DataSpec, base: Path, purpose: Purpose) -> tuple[Source, str]:
+def open_together(
+    world: World, spec: DataSpec, base: Path, purpose: Purpose = "train"
+) -> tuple[Source, str]:
     """Open the file on all ranks, agree that it is the same, and count its rows; collective.
 
     Return also its fingerprint.
     """
-    with world.phase(f"opening {spec.path}"):
+    with world.phase(f"opening {spec.shown_path}"):
         source = open_source(spec, base, purpose=purpose)
         fingerprint = source.fingerprint()
     require_same(world, "the data", fingerprint)
-    with world.phase(f"scanning {spec.path}"):
+    with world.phase(f"scanning {spec.shown_path}"):
         survey = source.survey(world.rank, world.size)
     world.allreduce_sum(survey)
-    with world.phase(f"scanning {spec.path}"):
+    with world.phase(f"scanning {spec.shown_path}"):
         source.settle(survey)
         if source.n_samples == 0:
-            raise DataError(f"{base / spec.path}: there are no rows; check how it was made")
+            raise DataError(f"{base / spec.shown_path}: there are no rows; check how it was made")
     return source, fingerprint
 
 
-def _prepared(
-    world: World, source: Source, spec: DataSpec, prepare: Preparation, seed: int
+def prepared_together(
+    world: World, source: Source, spec: DataSpec, prepare: Preparation = _PLAIN, seed: int = 0
 ) -> Source:
     """Return the source, or what makes features of its columns; collective."""
     kinds = set(source.kinds.values()) if isinstance(source, TableSource) else {"number"}
@@ -142,13 +156,18 @@ def _prepared(
 
 
 def _read_together(
-    world: World, source: Source, path: str, rows: tuple[int, int], kept: Loaded | None
+    world: World,
+    source: Source,
+    storage: Storage,
+    path: str,
+    rows: tuple[int, int],
+    kept: Loaded | None,
 ) -> Block:
     """Return this rank's rows; collective. Cells that are refused are counted over all ranks."""
     block, refused = None, None
     with world.phase(f"reading {path}"):
         try:
-            block = _read(source, *rows, kept)
+            block = _read(source, storage, *rows, kept)
             source.check_extras(block, rows[0])
         except Refused as error:
             refused = error
@@ -161,11 +180,11 @@ def _read_together(
     return block
 
 
-def _read(source: Source, start: int, stop: int, kept: Loaded | None) -> Block:
-    """Read the rows [start, stop), but for those that are in memory already."""
+def _read(source: Source, storage: Storage, start: int, stop: int, kept: Loaded | None) -> Block:
+    """Return the rows [start, stop); what is in memory already is not read again."""
     # A map of the file costs nothing to make anew.
-    if kept is None or not kept.x.is_kept or not isinstance(kept.x, Dense):
-        return source.read(start, stop)
+    if kept is None or not isinstance(kept.x, Dense) or not kept.x.is_kept or storage.is_streamed:
+        return read_stored(source, storage, start, stop)
     low = min(max(start, kept.start), stop)
     high = max(low, min(stop, kept.start + len(kept.x)))
     own = slice(low - kept.start, high - kept.start)

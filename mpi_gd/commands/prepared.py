@@ -46,7 +46,7 @@ def prepared(
                 found = has_weight if found is None else found & has_weight
             return found
 
-        prepare = learn(world, table, prepare, used, spec.path)
+        prepare = learn(world, table, prepare, used, spec.shown_path)
     if not isinstance(prepare, Recipe):
         raise TypeError(f"got {type(prepare)}, expected a recipe")
     with world.phase("preparing the columns"):

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +46,12 @@ def finish(
     folder: RunFolder,
     report: Account,
     base: Path,
+    more: dict[str, Any] | None = None,
 ) -> int:
-    """Write the model, score it, write the summary; collective. Return the exit code."""
+    """Write the model, score it, write the summary, and `more` in it; collective.
+
+    Return the exit code.
+    """
     record = outcome.record
     if outcome.step is None or record is None:
         raise RuntimeError("the training ended without an iterate")
@@ -86,6 +91,7 @@ def finish(
         **record.__dict__,
         "solver": kind_of(SOLVERS, setup.solver),
         "ranks": world.size,
+        "streaming_ranks": setup.data.n_streaming,
         "balance": {**setup.data.division.as_json(), **_computing(outcome)},
         "seconds": seconds,
         "reading_seconds": setup.reading_seconds,
@@ -94,6 +100,7 @@ def finish(
         "scores": {rows: values.as_json() for rows, values in scores.items()},
         **({"inference": inference} if inference else {}),
         **({"warning": warning} if warning else {}),
+        **(more or {}),
         "version": __version__,
     }
     is_short = setup.job.stop.require_convergence and not outcome.ending.is_converged
@@ -174,6 +181,7 @@ def _test_data(world: World, setup: Setup, base: Path) -> tuple[Loaded, NDArray[
         test_target="",
         test_files={},
     ).with_columns(spec.test_files)
+    spec = spec.as_trained(setup.data.columns)
     source = setup.data.source
     data = load(world, spec, base, purpose="score", prepare=source.recipe or source.columns)
     require_columns(setup.data.source.columns, data)
@@ -191,7 +199,15 @@ def _lasting(job: Job) -> Job:
     stop = dataclasses.replace(
         job.stop, max_seconds=plain.max_seconds, before_time_limit=plain.before_time_limit
     )
-    return dataclasses.replace(job, stop=stop, checkpoint=CheckpointSpec(), fault_tolerance="stop")
+    data = dataclasses.replace(job.data, balance="auto", memory="auto", scratch="")
+    return dataclasses.replace(
+        job,
+        data=data,
+        stop=stop,
+        checkpoint=CheckpointSpec(),
+        fault_tolerance="stop",
+        slow_ranks="report",
+    )
 
 
 def model_of(setup: Setup, outcome: Outcome, record: Record) -> Model:

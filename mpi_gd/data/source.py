@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from mpi_gd.data.roles import ROLES, Purpose, find_invalid
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.errors import DataError
+
+if TYPE_CHECKING:
+    from mpi_gd.data.rowfiles import RowsInFile
 
 __all__ = ["Block", "Features", "Learned", "Source", "Target", "shown"]
 
@@ -71,6 +74,8 @@ class Source(ABC):
     recipe: Learned | None = None
     # The names, by role, of the further columns that are read.
     role_names: Mapping[str, str] = MappingProxyType({})
+    # The roles, the target's among them, that are read as text.
+    texts: frozenset[str] = frozenset()
 
     @classmethod
     @abstractmethod
@@ -94,6 +99,19 @@ class Source(ABC):
     def settle(self, total: NDArray[np.int64]) -> None:  # noqa: B027 - most formats need none
         """Take the sum of the surveys of all parts; afterwards `n_samples` is known."""
 
+    @classmethod
+    def survey_room(cls, size: int) -> int:
+        """Return how many counts the survey of a file of `size` bytes has at most.
+
+        0: there are none, or nobody can tell before it is opened. More: rows are known by
+        `rows_counted`, and `settle` takes counts with any number of zeros after them.
+        """
+        return 0
+
+    def rows_counted(self, counts: NDArray[np.int64], part: int) -> int:
+        """Return how many rows a part's survey stands for: added over the parts, `n_samples`."""
+        raise NotImplementedError(f"{type(self).__name__} has no room for counts")
+
     def guess_rows(self) -> int:
         """Return about how many rows there are, without a survey."""
         return self.n_samples
@@ -112,6 +130,10 @@ class Source(ABC):
         X is a read-only map of the file where its bytes can be used as they are, else aligned
         memory. Raises DataError, naming file, line and column.
         """
+
+    def in_files(self) -> Sequence[RowsInFile]:
+        """Return where X lies row by row as it is used; nothing where it has to be converted."""
+        return ()
 
     @abstractmethod
     def fingerprint(self) -> str:

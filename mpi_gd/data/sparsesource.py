@@ -13,8 +13,8 @@ from mpi_gd.data.names import default_names, describe_roles, digest_of_names
 from mpi_gd.data.source import Block, Source
 from mpi_gd.data.store import ArrayStore, Roles
 from mpi_gd.data.stored import StoredArray, describe_files
-from mpi_gd.data.vectors import check_column, column_values
-from mpi_gd.errors import DataError, JobError
+from mpi_gd.data.vectors import check_column, column_values, roles_of_text
+from mpi_gd.errors import DataError, JobError, NoRowsError
 from mpi_gd.matrix import Csr
 
 __all__ = ["SparseParts", "SparseSource", "sparse_parts"]
@@ -53,7 +53,8 @@ def sparse_parts(
             f" {again}"
         )
     if shape[0] < 1 or not 1 <= shape[1] <= _MOST_FEATURES:
-        raise DataError(
+        error = NoRowsError if shape[0] == 0 and 1 <= shape[1] <= _MOST_FEATURES else DataError
+        raise error(
             f"{where}: got {shape[0]} rows and {shape[1]} features, expected at least one of each, "
             f"and at most {_MOST_FEATURES} features; {again}"
         )
@@ -92,6 +93,7 @@ class SparseSource(Source):
         self._y, self.target_name = roles.target, roles.target_name
         self._extras = {role: array for role, (_, array) in roles.extras.items()}
         self.role_names = {role: name for role, (name, _) in roles.extras.items()}
+        self.texts = roles_of_text(self._y, self._extras)
         for role, array in [("target", self._y), *self._extras.items()]:
             if array is not None:
                 check_column(array, self.n_samples, parts.where, role)

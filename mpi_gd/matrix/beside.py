@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_gd.matrix.csr import Csr
-from mpi_gd.matrix.dense import Dense
 from mpi_gd.matrix.matrix import Block, Floats, Matrix, Reader
 
 if TYPE_CHECKING:
     from mpi_gd.matrix.columns import Columns
+    from mpi_gd.matrix.csr import Csr
 
 __all__ = ["Beside"]
 
 
 class Beside(Matrix):
-    """The columns of a Dense, of float64, and after them those of a Csr with as many rows.
+    """Full columns of float64, and after them sparse ones of as many rows.
 
     As with sparse rows, means cannot be subtracted without filling the matrix up.
     """
@@ -31,7 +30,7 @@ class Beside(Matrix):
     can_shift = False
     is_kept = False
 
-    def __init__(self, dense: Dense, sparse: Csr) -> None:
+    def __init__(self, dense: Matrix, sparse: Matrix) -> None:
         """Take both; raises ValueError if they have not the same rows."""
         if len(dense) != len(sparse) or dense.dtype != np.float64:
             raise ValueError(
@@ -41,7 +40,7 @@ class Beside(Matrix):
         self.dense, self.sparse = dense, sparse
         self.shape = (len(dense), dense.shape[1] + sparse.shape[1])
         self.dtype = sparse.dtype
-        self.n_stored = dense.x.size + sparse.n_stored
+        self.n_stored = dense.shape[0] * dense.shape[1] + sparse.n_stored
         self.nbytes = dense.nbytes + sparse.nbytes
 
     def reader(self, block_rows: int, shift: Floats | None = None) -> Reader:
@@ -52,8 +51,24 @@ class Beside(Matrix):
 
     def part(self, first: int, last: int) -> Matrix:
         """Return the rows [first, last), which share their numbers with these."""
-        dense, sparse = self.dense.part(first, last), self.sparse.part(first, last)
-        return Beside(dense, sparse)  # type: ignore[arg-type] # parts are of the same classes
+        return Beside(self.dense.part(first, last), self.sparse.part(first, last))
+
+    def as_csr(self) -> Csr:
+        """Return all as sparse rows, in which every number of the full columns is stored.
+
+        Raises TypeError where the sparse columns are not those of a Csr.
+        """
+        from scipy.sparse import csr_array, hstack
+
+        from mpi_gd.matrix.csr import Csr
+
+        if not isinstance(self.sparse, Csr):
+            raise TypeError(f"got {type(self.sparse).__name__}, expected compressed sparse rows")
+        n, d = self.dense.shape
+        x = self.dense.reader(max(1, n)).block(0, n).dense()
+        full = csr_array((x.reshape(-1), np.tile(np.arange(d), n), np.arange(n + 1) * d), (n, d))
+        both = hstack([full, self.sparse.rows], format="csr")
+        return Csr(both.data, both.indices, both.indptr, self.shape[1])
 
     def by_columns(self, pieces: Sequence[tuple[int, int]]) -> Columns:
         """Refuse: that pays only where all columns are mostly empty."""
@@ -97,6 +112,11 @@ class _BesideReader(Reader):
 
     def __init__(self, dense: Reader, sparse: Reader, whole: Beside) -> None:
         self._dense, self._sparse, self._whole = dense, sparse, whole
+
+    def expect(self, pieces: Sequence[tuple[int, int]]) -> None:
+        """Hear which rows come next."""
+        self._dense.expect(pieces)
+        self._sparse.expect(pieces)
 
     def block(self, first: int, last: int) -> Block:
         """Return the rows [first, last)."""

@@ -344,6 +344,7 @@ class Objective:
             room = np.empty((len(chunks.places), self._kernel.width))
         partials = room[: len(chunks.places)]
         residual = self._residual(question)
+        self._kernel.expect(chunks.places)
         for (start, stop), sums in zip(chunks.places, partials, strict=True):
             self._kernel.rows(start, stop, residual, sums)
         return partials
@@ -407,6 +408,7 @@ class Objective:
         def tiles() -> Iterator[Floats]:
             nonlocal computed
             pulse.doing("computing gradient", self._n_answers)
+            self._kernel.expect(chunks.places)
             for start, stop in chunks.places:
                 self._kernel.rows(start, stop, residual, terms)
                 yield terms

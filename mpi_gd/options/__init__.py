@@ -15,17 +15,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpi_gd.options.bench import BenchOptions
     from mpi_gd.options.collect import CollectOptions
+    from mpi_gd.options.convert import ConvertOptions
     from mpi_gd.options.evaluate import EvaluateOptions
     from mpi_gd.options.export import ExportOptions
     from mpi_gd.options.forecast import ForecastOptions
+    from mpi_gd.options.generate import GenerateOptions
     from mpi_gd.options.launch import LaunchOptions
     from mpi_gd.options.path import PathOptions
     from mpi_gd.options.predict import PredictOptions
+    from mpi_gd.options.report import ReportOptions
     from mpi_gd.options.slurm import SlurmOptions
     from mpi_gd.options.train import TrainOptions
+    from mpi_gd.options.tune import TuneOptions
 
     Options = (
         TrainOptions
+        | TuneOptions
         | PredictOptions
         | EvaluateOptions
         | ExportOptions
@@ -34,22 +39,29 @@ if TYPE_CHECKING:
         | LaunchOptions
         | CollectOptions
         | ForecastOptions
+        | ReportOptions
         | SlurmOptions
+        | ConvertOptions
+        | GenerateOptions
     )
 
 __all__ = [
     "COMMANDS",
     "BenchOptions",
     "CollectOptions",
+    "ConvertOptions",
     "EvaluateOptions",
     "ExportOptions",
     "ForecastOptions",
+    "GenerateOptions",
     "LaunchOptions",
     "Options",
     "PathOptions",
     "PredictOptions",
+    "ReportOptions",
     "SlurmOptions",
     "TrainOptions",
+    "TuneOptions",
     "options_of",
 ]
 
@@ -59,10 +71,14 @@ COMMANDS = (
     "evaluate",
     "export",
     "path",
+    "convert",
+    "generate",
+    "tune",
     "bench",
     "forecast",
     "launch",
     "collect",
+    "report",
     "slurm",
 )
 """In the order in which --help lists them."""

@@ -23,6 +23,8 @@ LAYERS = {
     "losses": 0,
     "matrix": 0,
     "numbered": 0,
+    "page": 2,
+    "pace": 0,
     "patient": 0,
     "penalties": 0,
     "pulse": 0,
@@ -43,6 +45,8 @@ LAYERS = {
     "status": 1,
     "inference": 2,
     "objective": 2,
+    "selection": 2,
+    "synthetic": 2,
     "trainer": 2,
     "commands": 3,
     "cli": 4,
@@ -64,6 +68,7 @@ NEIGHBOURS = {
     "penalties": {"errors"},
     "prepare": {"data"},
     "report": {"files"},
+    "selection": {"objective"},
     "status": {"files"},
     "solvers": {"errors"},
     "trainer": {"objective"},
@@ -76,6 +81,8 @@ FOREIGN = {
     "data": {"pyarrow"},
     "inference": {"scipy"},
     "matrix": {"scipy"},
+    "page": {"matplotlib"},
+    "selection": {"pyarrow"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -29,7 +29,7 @@ def test_a_mean_is_that_of_exact_fractions(values: list[float], cut: int) -> Non
 
 
 @given(st.lists(st.lists(FINITE, max_size=20), min_size=1, max_size=5), st.data())
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_quantiles_are_those_of_the_sorted_numbers(
     parts: list[list[float]], data: st.DataObject
 ) -> None:
