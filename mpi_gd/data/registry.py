@@ -6,10 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from mpi_gd.data.formats.arrow import ArrowSource
 from mpi_gd.data.formats.csv_source import CsvSource
 from mpi_gd.data.formats.libsvm import LibsvmSource
 from mpi_gd.data.formats.npy import NpySource
 from mpi_gd.data.formats.npz import NpzSource
+from mpi_gd.data.formats.parquet import ParquetSource
 from mpi_gd.data.formats.safetensors import SafetensorsSource
 from mpi_gd.data.formats.sparse_npz import SparseNpzSource, is_sparse
 from mpi_gd.data.listing import Shard, find_shards, require_one_kind
@@ -29,6 +31,8 @@ FORMATS: dict[str, type[Source]] = {
     "npy": NpySource,
     "npz": NpzSource,
     "csv": CsvSource,
+    "parquet": ParquetSource,
+    "arrow": ArrowSource,
     "safetensors": SafetensorsSource,
     "libsvm": LibsvmSource,
 }
