@@ -23,6 +23,7 @@ from mpi_gd.errors import JobError
 from mpi_gd.evaluation import Scores
 from mpi_gd.model import Model
 from mpi_gd.objective import Certificate
+from mpi_gd.prepare import PrepareSpec
 from mpi_gd.trainer import Ballot, Course, Record, train
 
 if TYPE_CHECKING:
@@ -161,6 +162,11 @@ def _rows(
     """Return arrays as rows of a data set; collective."""
     if y is None:
         raise JobError("fit: got x without y; give both")
+    if job.prepare != PrepareSpec():
+        raise JobError(
+            "fit: the table [prepare] makes features of a file's columns, and x are features; "
+            "name a file under [data], or remove the table"
+        )
     named = list(getattr(x, "columns", ())) if not len(columns) else list(columns)
     if named and not all(isinstance(name, str) for name in named):
         named = []

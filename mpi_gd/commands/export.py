@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mpi_gd.data.names import list_some
 from mpi_gd.export import form_of
 from mpi_gd.files import write_atomically
 from mpi_gd.model import load_model
@@ -19,4 +20,7 @@ def run(options: ExportOptions) -> int:
     model = load_model(options.model)
     write_atomically(out, make(model))
     print(f"{options.model} ({model.n_features} coefficients) is {out}")
+    if model.recipe:
+        names = list_some(model.recipe.names)
+        print(f"It is for features, as [prepare] makes them of columns: {names}")
     return 0

@@ -25,7 +25,14 @@ from mpi_gd.matrix import Dense, Matrix
 from mpi_gd.prepare import PrepareSpec
 from mpi_gd.prepare.refused import Refused
 
-__all__ = ["Loaded", "Preparation", "load", "require_same"]
+__all__ = [
+    "Loaded",
+    "Preparation",
+    "load",
+    "open_together",
+    "prepared_together",
+    "require_same",
+]
 
 
 # What is to be learned; what has been learned; or which columns, of numbers, are the features.
@@ -89,8 +96,8 @@ def load(
     if kept:
         source, fingerprint = kept.source, kept.fingerprint
     else:
-        source, fingerprint = _open(world, spec, base, purpose)
-        source = _prepared(world, source, spec, prepare, seed)
+        source, fingerprint = open_together(world, spec, base, purpose)
+        source = prepared_together(world, source, spec, prepare, seed)
     grid = RowGrid(
         source.n_samples, source.n_features, source.dtype.itemsize, source.n_stored, n_workers
     )
@@ -115,7 +122,9 @@ def load(
     )
 
 
-def _open(world: World, spec: DataSpec, base: Path, purpose: Purpose) -> tuple[Source, str]:
+def open_together(
+    world: World, spec: DataSpec, base: Path, purpose: Purpose = "train"
+) -> tuple[Source, str]:
     """Open the file on all ranks, agree that it is the same, and count its rows; collective.
 
     Return also its fingerprint.
@@ -134,8 +143,8 @@ def _open(world: World, spec: DataSpec, base: Path, purpose: Purpose) -> tuple[S
     return source, fingerprint
 
 
-def _prepared(
-    world: World, source: Source, spec: DataSpec, prepare: Preparation, seed: int
+def prepared_together(
+    world: World, source: Source, spec: DataSpec, prepare: Preparation = _PLAIN, seed: int = 0
 ) -> Source:
     """Return the source, or what makes features of its columns; collective."""
     kinds = set(source.kinds.values()) if isinstance(source, TableSource) else {"number"}

@@ -19,9 +19,11 @@ __all__ = [
     "explained",
     "foreign_format",
     "guess_format",
+    "is_packed",
     "is_zarr",
     "known_suffix",
     "open_same",
+    "packing_of",
     "sample_digest",
     "stamp",
 ]
@@ -34,12 +36,10 @@ _MAGIC: dict[bytes, tuple[str | None, str, str]] = {
     b"\x93NUMPY": ("npy", "a .npy file", 'set format = "npy"'),
     b"PK\x03\x04": ("npz", "a zip archive", 'set format = "npz", or unpack it first'),
     b"PK\x05\x06": ("npz", "a zip archive with nothing in it", "save the arrays again"),
-    b"\x1f\x8b": (None, "compressed by gzip", "decompress it first: gunzip -k FILE"),
-    b"BZh": (None, "compressed by bzip2", "decompress it first: bunzip2 -k FILE"),
-    b"\xfd7zXZ\x00": (None, "compressed by xz", "decompress it first: unxz -k FILE"),
-    b"\x28\xb5\x2f\xfd": (None, "compressed by zstd", "decompress it first: unzstd FILE"),
-    b"PAR1": (None, "a Parquet file", "convert it to .npy or CSV first"),
-    b"ARROW1": (None, "an Arrow file", "convert it to .npy or CSV first"),
+    b"PAR1": ("parquet", "a Parquet file", 'set format = "parquet"'),
+    b"PARE": (None, "an encrypted Parquet file", "decrypt it first"),
+    b"ARROW1": ("arrow", "an Arrow file", 'set format = "arrow"'),
+    b"FEA1": (None, "a Feather file of version 1", "save it again as version 2, Arrow's own"),
     b"\x89HDF\r\n\x1a\n": ("hdf5", "an HDF5 file", 'set format = "hdf5"'),
     b"\xd0\xcf\x11\xe0": (None, "an old Excel file", "save it as CSV first"),
     b"\xff\xfe": (None, "text in UTF-16", "convert it first: iconv -f UTF-16 -t UTF-8"),
@@ -47,12 +47,28 @@ _MAGIC: dict[bytes, tuple[str | None, str, str]] = {
 }
 _SUFFIXES = {
     **dict.fromkeys([".csv", ".tsv", ".txt"], "csv"),
+    **dict.fromkeys([".svm", ".libsvm", ".svmlight"], "libsvm"),
+    **dict.fromkeys([".parquet", ".pq"], "parquet"),
+    **dict.fromkeys([".arrow", ".feather", ".arrows", ".ipc"], "arrow"),
     ".npy": "npy",
     ".npz": "npz",
     **dict.fromkeys([".h5", ".hdf5", ".hdf", ".h5ad"], "hdf5"),
     ".safetensors": "safetensors",
     ".zarr": "zarr",
 }
+# Suffixes that say more than a first line does; .txt does not.
+_TELLING = _SUFFIXES.keys() - {".txt"}
+# First bytes of compressed text, and what people add to the name of what is in it.
+_PACKINGS = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+_UNPACK = {"gzip": "gunzip -k", "bzip2": "bunzip2 -k", "xz": "unxz -k", "zstd": "unzstd"}
+# What may be compressed as a whole.
+_PACKED_FORMATS = ("csv", "libsvm")
+_PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 # A folder that has one of them is a Zarr group or array.
 _ZARR = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 
@@ -114,7 +130,21 @@ def _require_same(path: Path, expected: Stamp) -> None:
 
 def known_suffix(path: Path) -> str | None:
     """Return the format by the suffix, None if it tells nothing."""
+    if path.suffix.lower() in _PACKED_SUFFIXES:
+        path = path.with_suffix("")
     return _SUFFIXES.get(path.suffix.lower())
+
+
+def is_packed(path: Path) -> bool:
+    """Whether the name says that the file is compressed text."""
+    return path.suffix.lower() in _PACKED_SUFFIXES
+
+
+def packing_of(path: Path) -> str | None:
+    """Return how a file is compressed, by its first bytes; None if it is not."""
+    with open_same(path, stamp(path)) as file:
+        head = file.read(6) or b""
+    return next((name for magic, name in _PACKINGS.items() if head.startswith(magic)), None)
 
 
 def guess_format(path: Path) -> str:
@@ -125,6 +155,8 @@ def guess_format(path: Path) -> str:
     if is_zarr(path):
         return "zarr"
     kind = foreign_format(path, None)
+    if kind is None and path.suffix.lower() not in _TELLING and _is_libsvm(path):
+        return "libsvm"
     kind = kind or known_suffix(path)
     if kind is None:
         raise DataError(
@@ -132,6 +164,24 @@ def guess_format(path: Path) -> str:
             'set format, as in format = "csv"; `train --keys` lists the formats'
         )
     return kind
+
+
+def _is_libsvm(path: Path) -> bool:
+    """Whether the first line that is no comment is one of LIBSVM's: most such files have no suffix.
+
+    Of a line that is longer than what is looked at the beginning counts.
+    """
+    from mpi_gd.data.formats.libsvm_parse import is_line
+
+    with open_same(path, stamp(path)) as file:
+        head: bytes = file.read(_SAMPLE_BYTES) or b""
+    lines = [line for line in head.split(b"\n") if line.strip() and not line.startswith(b"#")]
+    if not lines:
+        return False
+    first = lines[0]
+    if len(head) == _SAMPLE_BYTES and len(lines) == 1:
+        first = first[: max(first.rfind(b" "), 0)]
+    return is_line(first)
 
 
 def foreign_format(path: Path, wanted: str | None) -> str | None:
@@ -145,6 +195,11 @@ def foreign_format(path: Path, wanted: str | None) -> str | None:
         return _require(
             path, wanted, "safetensors", "a safetensors file", 'set format = "safetensors"'
         )
+    packing = next((name for magic, name in _PACKINGS.items() if head.startswith(magic)), None)
+    if packing and wanted not in _PACKED_FORMATS and known_suffix(path) not in _PACKED_FORMATS:
+        what = f"compressed by {packing}"
+        remedy = f"decompress it first: {_UNPACK[packing]} FILE; text alone is read as it is"
+        return _require(path, wanted, None, what, remedy)
     for magic, (kind, what, remedy) in _MAGIC.items():
         if head.startswith(magic):
             return _require(path, wanted, kind, what, remedy)
@@ -173,7 +228,10 @@ def _wish(wanted: str | None) -> str:
     words = {
         None: "data in a format that is read",
         "csv": "CSV text",
+        "parquet": "a Parquet file",
+        "arrow": "an Arrow file",
         "hdf5": "an HDF5 file",
+        "libsvm": "LIBSVM text",
         "safetensors": "a safetensors file",
         "zarr": "a Zarr store",
     }

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.listing import Shard, digest_of_shards
-from mpi_gd.data.probe import sample_digest, stamp
+from mpi_gd.data.probe import is_packed, sample_digest, stamp
 from mpi_gd.data.roles import Purpose
 from mpi_gd.data.shares import Share, cut_shares, rooms_of
 from mpi_gd.data.source import Block, Features, Source
@@ -25,6 +26,9 @@ from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.uniform import require_alike
 from mpi_gd.errors import DataError, NoRowsError
 from mpi_gd.matrix import Csr
+
+if TYPE_CHECKING:
+    from mpi_gd.data.rowfiles import RowsInFile
 
 __all__ = ["ShardedSource"]
 
@@ -108,7 +112,9 @@ class ShardedSource(Source):
         n = len(self._shards)
         total = np.zeros(2 * n + int(self._rooms[-1]), dtype=np.int64)
         weights = [max(1, shard.size) for shard in self._shards]
-        for share in cut_shares(weights, np.diff(self._rooms), part, parts):
+        # A compressed file is unpacked from its beginning, whatever part of it is wanted.
+        whole = [is_packed(shard.path) for shard in self._shards]
+        for share in cut_shares(weights, np.diff(self._rooms), whole, part, parts):
             try:
                 source = self._open_alike(share.shard)
             except NoRowsError:
@@ -189,9 +195,9 @@ class ShardedSource(Source):
         others = [first]
         if isinstance(first.x, Csr):
             others += blocks
-            x: Features = _stacked([block.x for block in others], self.n_features)
+            x: Features = _stacked([block.x for block in others], first.x.shape[1])
         else:
-            x = aligned_empty((stop - start, self.n_features), self.dtype)
+            x = aligned_empty((stop - start, first.x.shape[1]), self.dtype)
             x[: len(first.x)] = first.x
             row = len(first.x)
             for block in blocks:
@@ -219,6 +225,16 @@ class ShardedSource(Source):
             np.add.at(found, np.minimum(places, len(found) - 1), counts)
         return found
 
+    def in_files(self, start: int, stop: int) -> Sequence[RowsInFile]:
+        """Return the places in the shards; in memory the rows begin where those of one file do."""
+        found: list[RowsInFile] = []
+        for number, first, last in self.pieces(start, stop):
+            files = self.opened(number).in_files(first, last)
+            if not files:
+                return ()
+            found += (replace(file, in_line=0) for file in files)
+        return found
+
     def fingerprint(self) -> str:
         """Describe the files' names and sizes, the first one, and a sample of two more."""
         others = sorted({len(self._shards) // 2, len(self._shards) - 1} - {self._first})
@@ -231,6 +247,8 @@ class ShardedSource(Source):
 
     def locate(self, row: int) -> str:
         """Name the file and the place in it."""
+        if not self.n_samples:
+            return self._model.locate(row)
         number, own = self.shard_of(row)
         return self.opened(number).locate(own)
 

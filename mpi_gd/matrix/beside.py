@@ -16,6 +16,7 @@ from mpi_gd.matrix.matrix import Block, Floats, Matrix, Reader
 
 if TYPE_CHECKING:
     from mpi_gd.matrix.columns import Columns
+    from mpi_gd.matrix.csr import Csr
 
 __all__ = ["Beside"]
 
@@ -51,6 +52,23 @@ class Beside(Matrix):
     def part(self, first: int, last: int) -> Matrix:
         """Return the rows [first, last), which share their numbers with these."""
         return Beside(self.dense.part(first, last), self.sparse.part(first, last))
+
+    def as_csr(self) -> Csr:
+        """Return all as sparse rows, in which every number of the full columns is stored.
+
+        Raises TypeError where the sparse columns are not those of a Csr.
+        """
+        from scipy.sparse import csr_array, hstack
+
+        from mpi_gd.matrix.csr import Csr
+
+        if not isinstance(self.sparse, Csr):
+            raise TypeError(f"got {type(self.sparse).__name__}, expected compressed sparse rows")
+        n, d = self.dense.shape
+        x = self.dense.reader(max(1, n)).block(0, n).dense()
+        full = csr_array((x.reshape(-1), np.tile(np.arange(d), n), np.arange(n + 1) * d), (n, d))
+        both = hstack([full, self.sparse.rows], format="csr")
+        return Csr(both.data, both.indices, both.indptr, self.shape[1])
 
     def by_columns(self, pieces: Sequence[tuple[int, int]]) -> Columns:
         """Refuse: that pays only where all columns are mostly empty."""

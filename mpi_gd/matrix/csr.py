@@ -42,6 +42,10 @@ class _CsrArrays(Protocol):
         """Rows and columns."""
 
 
+# How many products of filled rows take the time of one of rows without zeros.
+_FILLED_SPEED = 64
+
+
 class Csr(Matrix):
     """Compressed sparse rows: those of row i are data[indptr[i]:indptr[i + 1]].
 
@@ -154,8 +158,8 @@ class CsrBlock(Block):
     """
 
     def __init__(self, rows: _CsrArrays, first: int, last: int) -> None:
-        begin, end = int(rows.indptr[first]), int(rows.indptr[last])
         """Take the rows [first, last) of a matrix that has no column twice in a row."""
+        begin, end = int(rows.indptr[first]), int(rows.indptr[last])
         self._shape = last - first, rows.shape[1]
         self.data, self.indices = rows.data[begin:end], rows.indices[begin:end]
         self.indptr = rows.indptr[first : last + 1] - rows.indptr[first]
@@ -196,7 +200,21 @@ class CsrBlock(Block):
         _sparsetools.csc_matvec(d, n, self.indptr, self.indices, data, r, out)
 
     def add_gram(self, h: Floats, out: Floats) -> None:
-        """Add X' diag(h) X: of the rows filled up, of which there are few at a time."""
+        """Add X' diag(h) X as (sqrt(h) X)'(sqrt(h) X): of the rows filled up, or as they are.
+
+        BLAS multiplies filled rows many times as fast, and those of categories have so few numbers
+        that it is slower all the same.
+        """
+        n, d = self._shape
+        if _FILLED_SPEED * len(self.data) ** 2 < (n * d) ** 2:
+            from scipy.sparse import csr_array
+
+            data = self.data * np.repeat(np.sqrt(h), np.diff(self.indptr))
+            sparse = csr_array((data, self.indices, self.indptr), shape=self._shape)
+            product = (sparse.T @ sparse).tocoo()
+            # Each place is there once.
+            out[product.row, product.col] += product.data
+            return
         weighted = self._rows.toarray()
         weighted *= np.sqrt(h)[:, None]
         out += np.dot(weighted.T, weighted)

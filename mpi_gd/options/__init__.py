@@ -15,9 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpi_gd.options.bench import BenchOptions
     from mpi_gd.options.collect import CollectOptions
+    from mpi_gd.options.convert import ConvertOptions
     from mpi_gd.options.evaluate import EvaluateOptions
     from mpi_gd.options.export import ExportOptions
     from mpi_gd.options.forecast import ForecastOptions
+    from mpi_gd.options.generate import GenerateOptions
+    from mpi_gd.options.inspect import InspectOptions
     from mpi_gd.options.launch import LaunchOptions
     from mpi_gd.options.path import PathOptions
     from mpi_gd.options.predict import PredictOptions
@@ -39,15 +42,21 @@ if TYPE_CHECKING:
         | ForecastOptions
         | ReportOptions
         | SlurmOptions
+        | ConvertOptions
+        | GenerateOptions
+        | InspectOptions
     )
 
 __all__ = [
     "COMMANDS",
     "BenchOptions",
     "CollectOptions",
+    "ConvertOptions",
     "EvaluateOptions",
     "ExportOptions",
     "ForecastOptions",
+    "GenerateOptions",
+    "InspectOptions",
     "LaunchOptions",
     "Options",
     "PathOptions",
@@ -65,6 +74,9 @@ COMMANDS = (
     "evaluate",
     "export",
     "path",
+    "inspect",
+    "convert",
+    "generate",
     "tune",
     "bench",
     "forecast",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["DATA", "JSON", "MODEL", "SET_DATA"]
+__all__ = ["DATA", "FORCE", "JSON", "MODEL", "SET_DATA"]
 
 # Of which the `group` is what an argument is listed in, and the `flag` stands in place of --NAME.
 Metadata = dict[str, Any]
@@ -28,4 +28,5 @@ SET_DATA: Final[Metadata] = {
     "help": "how to read the data, as in header=no: a key of a job's table [data]; may come "
     "several times",
 }
+FORCE: Final[Metadata] = {"group": "output", "help": "replace the files that are there"}
 JSON: Final[Metadata] = {"group": "output", "help": "print JSON instead of a table"}

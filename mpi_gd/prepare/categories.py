@@ -60,7 +60,7 @@ class Category(Encoder):
             places = np.where(missing, self.missing, places)
         refused = places == REFUSED
         if missing is not None:
-            refusals.add(number, self.name, "missing", refused & missing)
+            refusals.add(number, self.name, "missing", refused & missing, lambda row: "level")
             refused &= ~missing
         refusals.add(number, self.name, "unseen", refused, lambda row: _level_at(column, row))
         return one_hot(places, self.width)
@@ -119,7 +119,7 @@ class Hashed(Encoder):
         if missing is not None:
             hashes = np.where(missing, table[-1], hashes)
             if not self.takes_missing:
-                refusals.add(number, self.name, "missing", missing)
+                refusals.add(number, self.name, "missing", missing, lambda row: "level")
         places = (hashes & np.uint64(self.width - 1)).astype(np.int64)
         return one_hot(places, self.width, np.where(hashes >> np.uint64(63), -1.0, 1.0))
 

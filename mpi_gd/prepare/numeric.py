@@ -38,7 +38,7 @@ class Number(Encoder):
         if self.low is not None or self.high is not None:
             values = np.clip(values, self.low, self.high)
         if missing is not None and self.fill is None:
-            refusals.add(number, self.name, "missing", missing)
+            refusals.add(number, self.name, "missing", missing, lambda row: "median")
         elif missing is not None:
             values[missing] = self.fill
         return values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class Found:
     row: int
     """The global number of the first row."""
     value: str = ""
-    """The level that is there."""
+    """The level that is there; or what could stand in for the missing value."""
 
     def message(self, place: str) -> str:
         """Return the message, for the place of the first."""
@@ -37,7 +37,7 @@ class Found:
             got = f"{self.count:,} values are missing, the first" if many else "a value is missing,"
             return (
                 f"{place}: column {name!r}: {got} here; fill them, as in "
-                f'missing = {{"{name}" = "median"}} under [prepare], or remove the rows'
+                f'missing = {{"{name}" = "{self.value}"}} under [prepare], or remove the rows'
             )
         got = f"{self.count:,} rows have levels" if many else "the row has a level"
         first = ", the first of them" if many else ""
@@ -70,13 +70,13 @@ class Refusals:
         column: str,
         what: What,
         rows: NDArray[np.bool_] | None,
-        value: Callable[[int], Any] = lambda row: "",
+        value: Callable[[int], str],
     ) -> None:
-        """Note the rows (n,) of the piece that are refused; `value` tells what is in one."""
+        """Note the rows (n,) of the piece that are refused; `value` tells `Found.value` of one."""
         if rows is None or not rows.any():
             return
         count, first = int(np.count_nonzero(rows)), int(rows.argmax())
-        new = Found(number, column, what, count, self.start + first, str(value(first)))
+        new = Found(number, column, what, count, self.start + first, value(first))
         old = self.by_column.get((column, what))
         self.by_column[column, what] = _added([old, new]) if old else new
 

@@ -49,6 +49,7 @@ class PreparedSource(Source):
         Raises DataError if it has not the columns that the recipe needs, JobError without SciPy
         where it is needed.
         """
+        table.expect({each.name: each.kind for each in recipe.inputs if each.name in table.kinds})
         require_inputs(table, recipe.inputs)
         if recipe.is_sparse and importlib.util.find_spec("scipy") is None:
             raise JobError(

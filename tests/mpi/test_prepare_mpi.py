@@ -12,7 +12,6 @@ from mpi4py import MPI
 from mpi_gd.comm import SerialWorld
 from mpi_gd.comm.mpi import MpiWorld
 from mpi_gd.commands import load
-from mpi_gd.commands.load import Loaded
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.errors import DataError
 from mpi_gd.prepare import PrepareSpec
@@ -73,7 +72,7 @@ def test_rows_of_all_ranks_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> 
     how = PrepareSpec(**{**FULL, "layout": "sparse"})
     whole = load.load(SerialWorld(), spec, Path(), prepare=how)
     mine = load.load(MpiWorld(), spec, Path(), prepare=how)
-    assert isinstance(mine, Loaded) and mine.columns == whole.columns
+    assert mine.columns == whole.columns
     every = np.arange(len(whole.columns))
     part = whole.x.part(mine.start, mine.start + len(mine.x))
     np.testing.assert_array_equal(mine.x.columns(every), part.columns(every))

@@ -33,6 +33,7 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str | int | list[str]: st.one_of(
         _TEXT, st.integers(-(2**63) + 1, 2**63 - 1), st.lists(_TEXT, min_size=1, max_size=3)
     ),
+    list[str]: st.lists(_TEXT, max_size=3),
     dict[str, float]: st.dictionaries(_TEXT, st.floats(0, 1), max_size=3),
     dict[str, str]: st.dictionaries(_TEXT, _TEXT, max_size=3),
     float | dict[str, float]: st.one_of(
@@ -44,6 +45,8 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "name": st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True),
     "path": st.one_of(_TEXT.filter(bool), st.lists(_TEXT, min_size=1, max_size=3)),
     "delimiter": st.sampled_from(",;\t|' "),
+    "n_features": st.integers(0, 1 << 24),
+    "index_base": st.sampled_from(["auto", 0, 1]),
     "test": st.just(""),
     "test_target": st.just(""),
     "test_files": st.just({}),

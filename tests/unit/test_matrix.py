@@ -53,7 +53,8 @@ def table(n: int, d: int, seed: int, share: float = 0.3) -> Floats:
 def test_products_are_those_of_the_filled_rows(
     k: int, shuffled: bool, n: int, d: int, seed: int, cut: int
 ) -> None:
-    x = table(n, d, seed)
+    # Rows of few numbers, as of categories, go another way than those of some more.
+    x = table(n, d, seed, 0.3 if seed % 2 else 0.04)
     rng = np.random.default_rng(seed)
     first = min(cut, n)
     shape = (k,) if k else ()
