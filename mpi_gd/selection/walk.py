@@ -8,7 +8,7 @@ penalty is found exactly, as Newton's method does with kinks or without (Lee, Su
 first H is that of all lanes' rows, or of a sample, at a point between them: folds share most of
 their rows. Then each lane learns its own from the gradients that come anyway (BFGS; Nocedal and
 Wright, "Numerical Optimization", 2006, formula 6.19). A new alpha changes the model's penalty
-alone, so that its first step costs no read. All is a function of reduced numbers: no rank can differ.
+alone, so that its first step costs no read. All follows from reduced numbers: no rank can differ.
 """
 
 from __future__ import annotations

@@ -68,11 +68,17 @@ def shared_sums(here: World) -> bytes:
     """Return the bits of what searches are made of."""
     rng = np.random.default_rng(2)
     x, noise = rng.normal(size=(N, D)), rng.logistic(size=N)
-    y = (x[:, 0] + noise > 0) * 1.0
+    y = np.where(x[:, 0] + noise > 0, 1.0, 0.0)
     grid = RowGrid(N, D, 8)
     own = slice(*grid.rows_of(here.rank, here.size))
     first, last = grid.tiles_of(here.rank, here.size)
-    rows = Rows(grid, first, last, Dense(np.ascontiguousarray(x[own])), Logistic().encode(y[own]))
+    rows = Rows(
+        grid,
+        first,
+        last,
+        Dense(np.ascontiguousarray(x[own])),
+        Logistic().encode(np.asarray(y[own], dtype=np.float64)),
+    )
     plan = make_plan(
         here, "stratified", own.start, own.stop - own.start, folds=3, fraction=0.2, seed=1,
         labels=y[own].astype(np.int64),
