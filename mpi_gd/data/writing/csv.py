@@ -100,5 +100,6 @@ def _present_cells(column: Column) -> list[str]:
         return [_BOOLEANS[int(value == 1)] for value in column.values.tolist()]
     if column.kind == "date":
         moments = column.values.astype("datetime64[us]")
-        return [text.removesuffix(".000000") for text in moments.astype(str).tolist()]
+        texts = (text.removesuffix(".000000") for text in moments.astype(str).tolist())
+        return [text.removesuffix("T00:00:00") for text in texts]
     return _numbers(column.values)
