@@ -47,7 +47,8 @@ def write_source(
     layout = _with_texts(world, source, layout)
     with world.phase(f"writing {path}", by_root=True):
         if world.is_root:
-            require_free(_writer(path, layout).files, force)
+            is_one = path.suffix == ".parquet"
+            require_free([path] if is_one else _writer(path, layout).files, force)
     return _write_part(world, source, layout, path, 0, source.n_samples, unit)
 
 
