@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mpi_gd.data.formats.arrow import ArrowSource
-from mpi_gd.data.formats.csv_source import CsvSource
-from mpi_gd.data.formats.npy import NpySource
-from mpi_gd.data.formats.npz import NpzSource
-from mpi_gd.data.formats.parquet import ParquetSource
-from mpi_gd.data.formats.safetensors import SafetensorsSource
-from mpi_gd.data.formats.sparse_npz import SparseNpzSource, is_sparse
 from mpi_gd.data.listing import Shard, find_shards, require_one_kind
 from mpi_gd.data.probe import guess_format
 from mpi_gd.data.roles import NEEDED, ROLES, Purpose, is_file
 from mpi_gd.data.shards import ShardedSource
 from mpi_gd.data.source import Source
 from mpi_gd.data.spec import DataSpec
+from mpi_gd.data.table import TableSource
 from mpi_gd.errors import JobError
 
 __all__ = ["FORMATS", "open_source"]
 
-FORMATS: dict[str, type[Source]] = {
-    "npy": NpySource,
-    "npz": NpzSource,
-    "csv": CsvSource,
-    "parquet": ParquetSource,
-    "arrow": ArrowSource,
-    "safetensors": SafetensorsSource,
+# Where the class of each format is: it is imported when a file of the format is opened.
+FORMATS: dict[str, str] = {
+    "npy": "npy:NpySource",
+    "npz": "npz:NpzSource",
+    "csv": "csv_source:CsvSource",
+    "parquet": "parquet:ParquetSource",
+    "arrow": "arrow:ArrowSource",
+    "safetensors": "safetensors:SafetensorsSource",
 }
 
-# What holds sparse rows is told by what is in it.
-_SPARSE = {"npz": SparseNpzSource}
+
+def _form(kind: str, path: Path) -> type[Source]:
+    """Return the class that reads a format; what holds sparse rows is told by what is in it."""
+    if kind == "npz":
+        from mpi_gd.data.formats.sparse_npz import SparseNpzSource, is_sparse
+
+        if is_sparse(path):
+            return SparseNpzSource
+    module, _, name = FORMATS[kind].partition(":")
+    form: type[Source] = getattr(import_module(f"mpi_gd.data.formats.{module}"), name)
+    return form
 
 
 def open_source(spec: DataSpec, base: Path = Path(), *, purpose: Purpose = "train") -> Source:
@@ -58,16 +63,17 @@ def open_source(spec: DataSpec, base: Path = Path(), *, purpose: Purpose = "trai
 def _open_file(spec: DataSpec, path: Path, base: Path, purpose: Purpose) -> Source:
     """Open one file."""
     kind = guess_format(path) if spec.format == "auto" else spec.format
-    form = FORMATS[kind]
-    if kind in _SPARSE and is_sparse(path):
-        form = _SPARSE[kind]
-    source = form.open(spec, path, base=base, purpose=purpose)
+    source = _form(kind, path).open(spec, path, base=base, purpose=purpose)
     for role in spec.roles:
         if role in NEEDED[purpose] and role not in source.role_names:
             raise JobError(
                 f"data.{role} is {spec.roles[role]!r}, but a file of the format {kind} has "
                 "features and a target only; save the data as .npz or CSV"
             )
+    if (spec.include or spec.exclude) and not isinstance(source, TableSource):
+        from mpi_gd.data.selection import SelectedSource
+
+        return SelectedSource(source, spec, purpose)
     return source
 
 
