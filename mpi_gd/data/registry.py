@@ -25,6 +25,7 @@ FORMATS: dict[str, str] = {
     "csv": "csv_source:CsvSource",
     "parquet": "parquet:ParquetSource",
     "arrow": "arrow:ArrowSource",
+    "libsvm": "libsvm:LibsvmSource",
     "safetensors": "safetensors:SafetensorsSource",
 }
 
@@ -89,6 +90,11 @@ def _open_shards(spec: DataSpec, shards: list[Shard], base: Path, purpose: Purpo
         for role, name in given.items()
         if (isinstance(name, list) or is_file(name)) and role in NEEDED[purpose]
     }
+
+    if spec.format == "libsvm":
+        # Its features are counted over all files.
+        paths = [shard.path for shard in shards]
+        return LibsvmSource(spec, paths, files, purpose)
 
     def open_one(number: int) -> Source:
         names = {role: str(paths[number].absolute()) for role, paths in files.items()}
