@@ -93,6 +93,8 @@ def _open_shards(spec: DataSpec, shards: list[Shard], base: Path, purpose: Purpo
 
     if spec.format == "libsvm":
         # Its features are counted over all files.
+        from mpi_gd.data.formats.libsvm import LibsvmSource
+
         paths = [shard.path for shard in shards]
         return LibsvmSource(spec, paths, files, purpose)
 
