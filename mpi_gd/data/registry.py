@@ -32,13 +32,8 @@ FORMATS: dict[str, str] = {
 }
 
 
-def _form(kind: str, path: Path) -> type[Source]:
-    """Return the class that reads a format; what holds sparse rows is told by what is in it."""
-    if kind == "npz":
-        from mpi_gd.data.formats.sparse_npz import SparseNpzSource, is_sparse
-
-        if is_sparse(path):
-            return SparseNpzSource
+def _form(kind: str) -> type[Source]:
+    """Import the class that reads a format."""
     module, _, name = FORMATS[kind].partition(":")
     form: type[Source] = getattr(import_module(f"mpi_gd.data.formats.{module}"), name)
     return form
@@ -66,7 +61,13 @@ def open_source(spec: DataSpec, base: Path = Path(), *, purpose: Purpose = "trai
 def _open_file(spec: DataSpec, path: Path, base: Path, purpose: Purpose) -> Source:
     """Open one file."""
     kind = guess_format(path) if spec.format == "auto" else spec.format
-    source = _form(kind, path).open(spec, path, base=base, purpose=purpose)
+    form = _form(kind)
+    if kind == "npz":
+        # What holds sparse rows is told by what is in it.
+        from mpi_gd.data.formats.sparse_npz import SparseNpzSource, is_sparse
+
+        form = SparseNpzSource if is_sparse(path) else form
+    source = form.open(spec, path, base=base, purpose=purpose)
     for role in spec.roles:
         if role in NEEDED[purpose] and role not in source.role_names:
             raise JobError(
@@ -100,7 +101,7 @@ def _open_shards(spec: DataSpec, shards: list[Shard], base: Path, purpose: Purpo
         paths = [shard.path for shard in shards]
         return LibsvmSource(spec, paths, files, purpose)
 
-    is_table = issubclass(FORMATS[spec.format], TableSource)
+    is_table = issubclass(_form(spec.format), TableSource)
     partitions = find_partitions(shards) if is_table else None
     inner = partitions.without(spec) if partitions else spec
 
