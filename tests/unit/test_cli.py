@@ -141,7 +141,7 @@ def test_is_light(argv: list[str]) -> None:
 
 def test_a_reader_that_has_read_enough_is_no_error() -> None:
     """As with `train --keys | head -1`, whose text is longer than a pipe holds."""
-    command = "'%s' -m mpi_gd train --keys | head -c 10" % sys.executable
+    command = f"'{sys.executable}' -m mpi_gd train --keys | head -c 10"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60
     )
