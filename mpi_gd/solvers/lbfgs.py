@@ -51,8 +51,8 @@ class Lbfgs(Solver):
         """Begin at u with an empty memory."""
         return LbfgsState(
             **start_search(u),
-            moves=[np.zeros_like(u) for _ in range(self.memory_length)],
-            changes=[np.zeros_like(u) for _ in range(self.memory_length)],
+            moves=[np.zeros(u.size) for _ in range(self.memory_length)],
+            changes=[np.zeros(u.size) for _ in range(self.memory_length)],
             n_pairs=0,
             first_step=1.0 / problem.mean_curvature,
         )
