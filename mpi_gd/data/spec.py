@@ -63,7 +63,9 @@ class DataSpec:
     1 for those it does not name; "balanced": the inverse of the label's share, by weight, of the
     rows that are trained on; "": all the same."""
 
-    format: Literal["auto", "npy", "npz", "csv", "safetensors", "libsvm"] = "auto"
+    format: Literal["auto", "npy", "npz", "csv", "parquet", "arrow", "safetensors", "libsvm"] = (
+        "auto"
+    )
     """Format of the file; "auto" looks at its first bytes, then at its suffix."""
 
     features: str = "X"
