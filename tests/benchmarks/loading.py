@@ -1,4 +1,4 @@
-"""How fast data are loaded, beside those who can do nothing but read:
+"""How fast data are loaded, beside those who can do nothing but read.
 
     python -m tests.benchmarks.loading [--megabytes 300] [--rounds 3] [--folder FOLDER]
 
@@ -104,10 +104,10 @@ def make(folder: Path, megabytes: int) -> None:
 def _readinto(path: Path) -> None:
     """Read all bytes into fresh memory."""
     out = np.empty(path.stat().st_size, dtype=np.uint8)
+    place = 0
     with path.open("rb", buffering=0) as file:
-        place = 0
         while place < len(out):
-            place += file.readinto(memoryview(out)[place : place + (1 << 26)])  # type: ignore[operator]
+            place += file.readinto(out[place : place + (1 << 26)].data) or 0
 
 
 def _arrow(path: Path, use_threads: bool = False) -> None:
