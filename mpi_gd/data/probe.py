@@ -132,9 +132,10 @@ def foreign_format(path: Path, wanted: str | None) -> str | None:
 
     Raises DataError if they tell a format that is none of ours, or is not the one `wanted`.
     """
-    with open_same(path, stamp(path)) as file:
+    expected = stamp(path)
+    with open_same(path, expected) as file:
         head = file.read(9) or b""
-    if _is_safetensors(head, path.stat().st_size):
+    if _is_safetensors(head, expected.size):
         return _require(
             path, wanted, "safetensors", "a safetensors file", 'set format = "safetensors"'
         )

@@ -1,4 +1,4 @@
-"""A source of sparse rows: three stored arrays, named as SciPy does, and those of y and the rest."""
+"""A source of sparse rows: three stored arrays, named as SciPy does, and y and the rest."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def find_roles(store: ArrayStore, spec: DataSpec, base: Path, purpose: Purpose) 
             )
     names = {role: str(name) for role, name in given.items()}
     require_different({"features": spec.features, **names}, str(store.path))
-    found = {}
+    found: dict[str, tuple[str, StoredArray]] = {}
     for role, name in names.items():
         if is_file(name):
             found[role] = Path(name).stem, open_array(base / name)
