@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mpi_gd.data.formats.csv_source import CsvSource
+from mpi_gd.data.formats.hdf5 import Hdf5Source
 from mpi_gd.data.formats.npy import NpySource
 from mpi_gd.data.formats.npz import NpzSource
 from mpi_gd.data.formats.safetensors import SafetensorsSource
@@ -21,6 +22,7 @@ FORMATS: dict[str, type[Source]] = {
     "npy": NpySource,
     "npz": NpzSource,
     "csv": CsvSource,
+    "hdf5": Hdf5Source,
     "safetensors": SafetensorsSource,
 }
 

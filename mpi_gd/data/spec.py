@@ -29,7 +29,8 @@ class DataSpec:
 
     target: str | int = ""
     """What to learn. CSV: the name of a column, or its number (the first is 0, the last is -1).
-    .npz: the name of an array ("y" if empty). .npy: the file of y, relative as `path` is."""
+    .npz, HDF5, safetensors: the name of an array ("y" if empty), or a .npy file. .npy: the file of
+    y, relative as `path` is."""
 
     weight: str | int = ""
     """How much each row counts: 0 or more; a row of weight 0 takes no part, though its cells must
@@ -56,11 +57,16 @@ class DataSpec:
     1 for those it does not name; "balanced": the inverse of the label's share, by weight, of the
     rows that are trained on; "": all the same."""
 
-    format: Literal["auto", "npy", "npz", "csv", "safetensors"] = "auto"
+    format: Literal["auto", "npy", "npz", "csv", "hdf5", "safetensors"] = "auto"
     """Format of the file; "auto" looks at its first bytes, then at its suffix."""
 
     features: str = "X"
-    """.npz: the name of the array (n_samples, n_features)."""
+    """.npz, HDF5, safetensors: the name of the array (n_samples, n_features); in HDF5 it may be a
+    path, and a group of AnnData's with sparse rows."""
+
+    missing_chunks: Literal["refuse", "fill"] = "refuse"
+    """HDF5: what to do about parts of an array that were never written, as those of an
+    incomplete copy: "fill" takes the number that the file gives for them, mostly 0."""
 
     header: Literal["auto", "yes", "no"] = "auto"
     """CSV: whether the first line names the columns; "auto" looks for numbers in it."""

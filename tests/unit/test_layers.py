@@ -65,7 +65,12 @@ NEIGHBOURS = {
     "trainer": {"objective"},
 }
 # What is not of Python's own library: NumPy everywhere, the rest in one room.
-FOREIGN = {"comm": {"mpi4py"}, "data": {"pyarrow"}, "inference": {"scipy"}, "matrix": {"scipy"}}
+FOREIGN = {
+    "comm": {"mpi4py"},
+    "data": {"h5py", "pyarrow", "zarr"},
+    "inference": {"scipy"},
+    "matrix": {"scipy"},
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
