@@ -2,6 +2,9 @@
 
 The datasets of a file may be anywhere in it, "group/X". A contiguous one is mapped into memory; of
 a chunked one a rank reads, and unpacks, the chunks that its rows are in.
+
+What HDF5 itself makes of a damaged file is an error in all that was tried, but for texts of any
+length: their lengths, where damaged, may have it take memory, or go on for ever.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Source
 from mpi_gd.data.sparsesource import SparseSource, is_sparse
 from mpi_gd.data.spec import DataSpec
-from mpi_gd.data.store import ArrayStore
+from mpi_gd.data.store import ATTRIBUTES, ArrayStore
 from mpi_gd.data.stored import MappedArray, StoredArray
 from mpi_gd.errors import DataError
 
@@ -84,7 +87,7 @@ class Datasets(ArrayStore):
 
         def look(name: str, node: Any) -> bool | None:
             if isinstance(node, h5py.Dataset):
-                found.append(name)
+                found.append(str(name))
             return True if len(found) >= _MOST_LISTED else None
 
         with opened(self.path, self._stamp) as file:
@@ -113,8 +116,18 @@ class Datasets(ArrayStore):
     def attributes(self, name: str) -> Mapping[str, Any]:
         """Return the attributes of a dataset or group, as Python's texts, numbers and lists."""
         found = {}
-        with opened(self.path, self._stamp, f"{self.path}: {name!r}") as file:
-            for key, value in file[name].attrs.items():
+        where = f"{self.path}: {name!r}"
+        with opened(self.path, self._stamp, where) as file:
+            attributes = file[name].attrs
+            for key in ATTRIBUTES:
+                if key not in attributes:
+                    continue
+                # A damaged one would have HDF5 fill the memory.
+                if attributes.get_id(key).get_storage_size() > self._stamp.size:
+                    raise ValueError(f"the attribute {key} is larger than the file")
+                value = attributes[key]
+                if isinstance(value, np.ndarray) and value.dtype.kind == "S":
+                    value = np.strings.decode(value, "utf-8")
                 plain = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
                 found[key] = plain.decode("utf-8") if isinstance(plain, bytes) else plain
         return found
