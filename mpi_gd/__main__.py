@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from mpi_gd import cli, launcher, pulse, signals
 from mpi_gd.errors import LauncherError, MpiGdError, RankLost
-from mpi_gd.options import CollectOptions, ForecastOptions, LaunchOptions, SlurmOptions
 
 if TYPE_CHECKING:
     from mpi_gd.comm.mpi import MpiWorld
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 _START_SECONDS = 60.0
 # A launcher that sees one process fail may kill the one that is to say why; its host may be slow.
 _LAST_WORD_SECONDS = 5.0
-_ALONE = (CollectOptions, ForecastOptions, LaunchOptions, SlurmOptions)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,10 +31,10 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         print(parsed.text, file=sys.stderr if parsed.to_stderr else sys.stdout, flush=True)
         return parsed.code
-    if isinstance(parsed, _ALONE):
+    if not parsed.needs_world:
         return _run_alone(parsed)
     _use_one_thread()
-    if parsed.command == "train":
+    if parsed.command in ("train", "tune"):
         signals.install()
     if launcher.offers_survival():
         faulthandler.dump_traceback_later(_START_SECONDS, exit=True)

@@ -5,39 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
-from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from mpi_gd import __version__
-from mpi_gd.options import (
-    BenchOptions,
-    CollectOptions,
-    EvaluateOptions,
-    ForecastOptions,
-    LaunchOptions,
-    Options,
-    PathOptions,
-    PredictOptions,
-    SlurmOptions,
-    TrainOptions,
-)
+from mpi_gd.options import COMMANDS, options_of
+
+if TYPE_CHECKING:
+    from mpi_gd.options import Options
 
 __all__ = ["ParsedExit", "parse"]
 
 _PROGRAM = "python -m mpi_gd"
-_COMMANDS: dict[str, type[Options]] = {
-    options.command: options
-    for options in (
-        TrainOptions,
-        PredictOptions,
-        EvaluateOptions,
-        PathOptions,
-        BenchOptions,
-        ForecastOptions,
-        LaunchOptions,
-        CollectOptions,
-        SlurmOptions,
-    )
-}
 _EXAMPLES = """\
   python -m mpi_gd                              a first training, on one rank
   mpirun -n 8 python -m mpi_gd                  on eight: the same model, byte for byte
@@ -67,11 +45,13 @@ class ParsedExit:
 def parse(argv: Sequence[str]) -> Options | ParsedExit:
     """Return the options that the arguments ask for; without any, to train the embedded job."""
     if not argv:
+        from mpi_gd.options import TrainOptions
+
         return TrainOptions()
     try:
-        if argv[0] in _COMMANDS:
-            options = _parse_command(_COMMANDS[argv[0]], argv[1:])
-            return _launched(options) if isinstance(options, LaunchOptions) else options
+        if argv[0] in COMMANDS:
+            options = _parse_command(options_of(argv[0]), argv[1:])
+            return _launched(options) if argv[0] == "launch" else options
         parser = _main_parser()
         parser.parse_known_args(argv[:1])
         parser.error(_no_command(argv[0]))
@@ -131,8 +111,8 @@ def _main_parser() -> _Parser:
         usage=f"[mpirun -n RANKS] {_PROGRAM} [COMMAND ...]",
     )
     commands = parser.add_argument_group("commands (each has its own --help)")
-    for command, options in _COMMANDS.items():
-        commands.add_argument(command, nargs="?", help=options.__doc__)
+    for command in COMMANDS:
+        commands.add_argument(command, nargs="?", help=options_of(command).__doc__)
     shown = parser.add_argument_group("help")
     _add_help(shown)
     shown.add_argument(
@@ -151,8 +131,10 @@ def _parse_command(options: type[Options], argv: Sequence[str]) -> Options:
         groups[group] = groups.get(group) or parser.add_argument_group(group)
         _add(groups[group], item, hints[item.name])
     shown = parser.add_argument_group("help")
-    if options is TrainOptions:
+    if options.command == "train":
         shown.add_argument("--keys", action=_Show, text=_keys, help="list the keys of a job file")
+    if options.command == "tune":
+        shown.add_argument("--keys", action=_Show, text=_tune_keys, help="list the keys of [tune]")
     _add_help(shown)
     namespace, unknown = parser.parse_known_args(argv)
     if unknown:
@@ -168,8 +150,12 @@ def _parse_command(options: type[Options], argv: Sequence[str]) -> Options:
         parser.error(str(error))
 
 
-def _launched(options: LaunchOptions) -> Options | ParsedExit:
-    """Return the options, or what is to be said of the command that they are to run."""
+def _launched(options: Options) -> Options | ParsedExit:
+    """Return the options of `launch`, or what is to be said of the command that it is to run."""
+    from mpi_gd.options import LaunchOptions
+
+    if not isinstance(options, LaunchOptions):
+        return options
     if options.words[0] == options.command:
         raise _Leave(f"mpi_gd: error: {options.command} cannot run itself", 2)
     inner = parse(options.words)
@@ -210,6 +196,13 @@ def _keys(_: argparse.ArgumentParser) -> str:
     return describe_keys()
 
 
+def _tune_keys(_: argparse.ArgumentParser) -> str:
+    """Return the reference of the table [tune]."""
+    from mpi_gd.config.tune import describe_tune
+
+    return describe_tune()
+
+
 def _text(value: str) -> str:
     """Return a text that is not empty, as that of a shell variable without a value would be."""
     if not value:
@@ -248,9 +241,9 @@ def _no_command(word: str) -> str:
         return f"unknown option {word!r} before a command; did you mean: {_PROGRAM} train {word}"
     if word.endswith(".toml"):
         return f"unknown command {word!r}; did you mean: {_PROGRAM} train {word}"
-    near = _nearest(word, _COMMANDS)
+    near = _nearest(word, COMMANDS)
     guess = f" did you mean {near!r}?" if near else ""
-    return f"unknown command {word!r};{guess} there are {', '.join(_COMMANDS)}"
+    return f"unknown command {word!r};{guess} there are {', '.join(COMMANDS)}"
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

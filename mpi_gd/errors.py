@@ -16,6 +16,7 @@ __all__ = [
     "LauncherError",
     "ModelError",
     "MpiGdError",
+    "NoRowsError",
     "OutOfStep",
     "RankLost",
 ]
@@ -45,6 +46,10 @@ class LauncherError(JobError):
 
 class DataError(MpiGdError, ValueError):
     """Report bad content of a data file; the message begins with file:line:column when known."""
+
+
+class NoRowsError(DataError):
+    """Report a data file that is whole, and has no rows: among other files it may be."""
 
 
 class FileError(MpiGdError, OSError):

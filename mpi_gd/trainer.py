@@ -34,6 +34,7 @@ class Ending(Enum):
     MAX_PASSES = "not converged: max_passes reached before tol"
     PERFECT = "not converged: the features tell the labels apart without a mistake"
     STOPPED = "stopped"
+    UNEVEN = "to go on with other rows on each rank"
 
     @property
     def is_converged(self) -> bool:
@@ -98,6 +99,8 @@ class Outcome:
     detail: str = ""
     seconds: float = 0.0
     """From the first question to the end, since the start or the resume."""
+    compute: tuple[float, ...] = ()
+    """(size,): the seconds of it that each rank spent on its rows."""
 
 
 @dataclass
@@ -164,13 +167,15 @@ def train(
     on_save: Callable[[], None],
     save_every: int = 0,
     rules: Rules = NO_RULES,
+    is_uneven: Callable[[Reply], bool] | None = None,
 ) -> Outcome:
     """Drive `solver` along `course` until an ending; collective.
 
     `on_step` gets each iteration's record; `on_save` is called where the ranks have voted to save,
-    every `save_every` iterations, and at an ending from which the training may be taken up. All
-    decisions are made from what was reduced, so all ranks make the same. Whatever is raised,
-    `course` is whole.
+    every `save_every` iterations, and at an ending from which the training may be taken up.
+    `is_uneven` hears every reply, and ends the training after an iteration where the rows are to be
+    divided anew. All decisions are made from what was reduced, so all ranks make the same. Whatever
+    is raised, `course` is whole.
     """
     spent, state = _Spent(), course.state
     while True:
@@ -180,6 +185,7 @@ def train(
         course.rows += reply.n_rows
         spent.add(reply)
         due = bool(reply.votes[_SAVE])
+        uneven = is_uneven is not None and is_uneven(reply)
         if step is not None:
             record = spent.record(step, state.iteration, course.questions)
             on_step(record)
@@ -188,13 +194,15 @@ def train(
             if ending is not None:
                 if ending.is_limit:
                     on_save()
-                return Outcome(ending, step, record, step.end, spent.seconds)
+                return Outcome(ending, step, record, step.end, spent.seconds, spent.of_ranks)
             due = due or bool(save_every and record.iteration % save_every == 0)
         if reply.votes[_STOP]:
             on_save()
             return Outcome(Ending.STOPPED)
         if due:
             on_save()
+        if uneven and step is not None:
+            return Outcome(Ending.UNEVEN)
 
 
 def _ending(
@@ -236,7 +244,14 @@ class _Spent:
         """Start the clock."""
         self._began = time.perf_counter()
         self._rows = 0
+        self._before: Floats | float = 0.0
+        self._compute: Floats | float = 0.0
         self._clear()
+
+    @property
+    def of_ranks(self) -> tuple[float, ...]:
+        """Return the seconds that each rank has computed since the start, (size,)."""
+        return tuple(np.round(np.atleast_1d(self._before + self._compute), 6).tolist())
 
     @property
     def seconds(self) -> float:
@@ -245,7 +260,8 @@ class _Spent:
 
     def _clear(self) -> None:
         """Begin an iteration."""
-        self._compute: Floats | float = 0.0
+        self._before = self._before + self._compute
+        self._compute = 0.0
         self._communication = self._waiting = 0.0
 
     def add(self, reply: Reply) -> None:

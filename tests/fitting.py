@@ -12,7 +12,7 @@ from mpi_gd.comm import World
 from mpi_gd.data.grid import RowGrid
 from mpi_gd.inference import Fit
 from mpi_gd.losses import Loss
-from mpi_gd.matrix import Csr, Dense, Matrix
+from mpi_gd.matrix import Dense, Matrix
 from mpi_gd.objective import (
     GramPass,
     Objective,
@@ -89,14 +89,13 @@ def share(
 ) -> tuple[Rows, slice]:
     """Return this rank's part of the arrays, and which rows it is."""
     n, d = x.shape
-    n_stored = x.rows.nnz if isinstance(x, Csr) else 0
+    n_stored = x.n_stored if isinstance(x, Matrix) else 0
     grid = RowGrid(n, d, 8, n_stored)
     own = slice(*grid.rows_of(world.rank, world.size))
     first, last = grid.tiles_of(world.rank, world.size)
     matrix: Matrix
-    if isinstance(x, Csr):
-        part = x.rows[own]
-        matrix = Csr(part.data, part.indices, part.indptr, d)
+    if isinstance(x, Matrix):
+        matrix = x.part(own.start, own.stop)
     else:
         matrix = Dense(np.ascontiguousarray(x[own]))
     rows = Rows(

@@ -87,6 +87,11 @@ if [[ ${#mpis[@]} -gt 1 ]]; then
         no_hosts="python3 could not look for virtual hosts"
 fi
 
+# Reports are looked at in a browser.
+no_browser=$(bash tests/browser.sh --check 2>&1) && no_browser="" &&
+    step "browser: set up" 300 bash tests/browser.sh && export MPI_GD_TESTS_NEED_BROWSER=1
+[[ -n $no_browser ]] && names+=("browser") results+=("left out: $no_browser")
+
 first=1
 for mpi in "${mpis[@]}"; do
     venv=.venvs/$mpi

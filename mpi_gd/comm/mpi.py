@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ __all__ = ["MpiWorld", "abort_on_uncaught", "library_version"]
 # the first one's word that it prints comes before.
 _TURN_SECONDS = 0.1
 _LONGEST_TURN = 1.0
-_ABORT_TAG = 911
+_ABORT_TAG, _TEXT_TAG = 911, 912
 # After which a rank that leaves the printing to another aborts by itself.
 _ABORT_SECONDS = 5.0
 # What is printed goes through a pipe to the launcher, which an abort may end before it has read it.
@@ -91,6 +91,25 @@ class MpiWorld(World):
         received = np.empty(int(coming.sum()), dtype=sent.dtype)
         self._comm.Alltoallv([sent, counts], [received, coming])
         return np.split(received, np.cumsum(coming)[:-1])
+
+    def split(self, color: int) -> World:
+        """Return the world of the ranks of a color; an abort in it ends all of this one."""
+        part = MpiWorld(cast(MPI.Intracomm, self._comm.Split(color, self.rank)))
+        part._alarms = self._alarms
+        return part
+
+    def send_text(self, text: str, rank: int) -> None:
+        """Send a text; it is taken by `receive_text`, sooner or later."""
+        self._comm.Send([text.encode("utf-8"), MPI.BYTE], rank, _TEXT_TAG)
+
+    def receive_text(self) -> tuple[int, str] | None:
+        """Return a text that has come, if there is one."""
+        status = MPI.Status()
+        if not self._comm.Iprobe(MPI.ANY_SOURCE, _TEXT_TAG, status):
+            return None
+        data = bytearray(status.Get_count(MPI.BYTE))
+        self._comm.Recv([data, MPI.BYTE], status.Get_source(), _TEXT_TAG)
+        return status.Get_source(), data.decode("utf-8")
 
     def meet(self, seconds: float = 3.0) -> bool:
         """Whether all ranks come here within some seconds: an error that all of them have."""

@@ -17,6 +17,10 @@ class SerialWorld(World):
     rank = 0
     size = 1
 
+    def split(self, color: int) -> World:
+        """Return this world, which has no other rank."""
+        return self
+
     def allreduce_sum(self, buffer: NDArray[Any]) -> None:
         """Leave the buffer as it is."""
 

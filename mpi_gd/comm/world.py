@@ -69,6 +69,18 @@ class World(ABC):
     def alltoallv(self, pieces: list[NDArray[Any]]) -> list[NDArray[Any]]:
         """Send piece i, of one dimension, to rank i; return what came, by rank."""
 
+    def split(self, color: int) -> World:
+        """Return the world of the ranks that give the same color, in their order."""
+        raise NotImplementedError("this world cannot be split")
+
+    def send_text(self, text: str, rank: int) -> None:
+        """Send a text to another rank, which is to look for it; not collective."""
+        raise NotImplementedError("this world has no other rank")
+
+    def receive_text(self) -> tuple[int, str] | None:
+        """Return a text that has come, and from whom; None if there is none. Not collective."""
+        return None
+
     def meet(self, seconds: float = 3.0) -> bool:
         """Whether all ranks come here within some seconds: an error that all of them have."""
         return True

@@ -46,11 +46,16 @@ class Account:
         self.say(f"mpi_gd {__version__} on {ranks}: {setup.summary}")
         for remark in setup.remarks:
             self.say(remark)
+        if n_streaming := setup.data.n_streaming:
+            who = "" if n_streaming == world.size else f"{n_streaming} of the ranks: "
+            self.say(f"{who}Rows are streamed from disk, a few MiB at a time.")
         n_busy = min(setup.data.grid.n_workers, setup.data.grid.n_tiles)
         if 0 < n_busy < world.size:
             self.say(
                 f"{world.size - n_busy} of the ranks have no rows: there are {n_busy} workers."
             )
+        elif uneven := setup.data.division.remark():
+            self.say(uneven)
 
     def say(self, text: str) -> None:
         """Print a line."""

@@ -18,7 +18,7 @@ from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.names import default_names
 from mpi_gd.data.roles import NEEDED, Purpose, is_file
 from mpi_gd.errors import DataError, JobError
-from mpi_gd.matrix import Csr, Dense
+from mpi_gd.matrix import Dense
 from mpi_gd.model import Model, load_model
 from mpi_gd.objective import Rows
 from mpi_gd.objective.kernel import Kernel
@@ -58,9 +58,13 @@ def load_data(
     ).with_columns(dict.fromkeys(strange, ""))
     spec = change_data(spec, overrides)
     _require_named(strange, path, overrides, purpose)
+    with world.phase("reading the model"):
+        recipe = model.recipe
+    inputs = [each.name for each in recipe.inputs] if recipe else model.columns
     with world.phase(f"opening {path}"):
-        spec = _without_unneeded(spec, model, purpose)
-    data = _in_order(model.columns, load(world, spec, Path(), purpose=purpose))
+        spec = _without_unneeded(spec, len(inputs), purpose)
+    data = load(world, spec, Path(), purpose=purpose, prepare=recipe or model.columns)
+    data = _in_order(model.columns, data)
     require_columns(model.columns, data)
     return data
 
@@ -80,17 +84,17 @@ def _require_named(
             )
 
 
-def _without_unneeded(spec: DataSpec, model: Model, purpose: Purpose) -> DataSpec:
+def _without_unneeded(spec: DataSpec, n_columns: int, purpose: Purpose) -> DataSpec:
     """Return how to read a file which may lack the columns that are not needed, or have them.
 
-    A file without a header that has as many columns as there are features lacks them all.
+    A file that has as many columns as the training had, `n_columns`, lacks them all.
     """
     unneeded = [role for role in spec.named_columns if role not in NEEDED[purpose]]
     if not unneeded:
         return spec
     plain = spec.with_columns(dict.fromkeys(unneeded, ""))
     bare = open_source(plain, purpose=purpose)
-    return plain if bare.n_features == len(model.columns) else spec
+    return plain if bare.n_features == n_columns else spec
 
 
 def _in_order(expected: Sequence[str], data: Loaded) -> Loaded:
@@ -100,7 +104,7 @@ def _in_order(expected: Sequence[str], data: Loaded) -> Loaded:
         return data
     numbers = {name: number for number, name in enumerate(found)}
     places = np.array([numbers[name] for name in expected])
-    if isinstance(data.x, Csr):
+    if not isinstance(data.x, Dense):
         return dataclasses.replace(data, x=data.x.with_columns(places), columns=expected)
     x = aligned_empty((len(data.x), len(expected)), data.x.dtype)
     x[...] = data.x.columns(places)

@@ -17,7 +17,7 @@ from mpi_gd.allocation import find_allocation
 from mpi_gd.comm import World
 from mpi_gd.errors import FileError, JobError
 from mpi_gd.files import write_atomically
-from mpi_gd.options import TrainOptions
+from mpi_gd.options import TrainOptions, TuneOptions
 from mpi_gd.status import STATUS_NAME, read_status
 
 __all__ = ["RunFolder", "choose_folder", "lock_folder"]
@@ -29,7 +29,8 @@ _LOCK = ".lock"
 _LOCK_SECONDS, _REQUEUED_LOCK_SECONDS = 1.0, 30.0
 _LOOK_SECONDS = 0.05
 # All that a training writes: nothing else is ever removed.
-_OURS = ("model.npz", "metrics.jsonl", "summary.json", "job.toml", STATUS_NAME)
+_OURS: tuple[str, ...] = ("model.npz", "metrics.jsonl", "summary.json", "job.toml", STATUS_NAME)
+_OURS += ("candidates.jsonl", "results.csv", "results.parquet", "search.toml", "rates.csv")
 _CHECKPOINT = re.compile(r"\d{9}\.npz")
 # What a program that is killed while it writes one of them leaves: see files.py.
 _LEFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.tmp")
@@ -64,7 +65,7 @@ class RunFolder:
 
 
 def choose_folder(
-    world: World, name: str, options: TrainOptions, text: str
+    world: World, name: str, options: TrainOptions | TuneOptions, text: str
 ) -> tuple[RunFolder, bool]:
     """Choose, lock and make the run's folder on the root; collective. Return also if it resumes.
 
@@ -82,7 +83,7 @@ def choose_folder(
     return RunFolder(Path(path_text)), resumes
 
 
-def _choose(name: str, options: TrainOptions, text: str) -> tuple[Path, bool]:
+def _choose(name: str, options: TrainOptions | TuneOptions, text: str) -> tuple[Path, bool]:
     """Return the folder, made, locked and cleared, and whether a run in it is to go on."""
     resumes = options.resume or (_is_requeued() and not options.force)
     try:
@@ -115,7 +116,7 @@ def _is_requeued() -> bool:
     return os.environ.get("SLURM_RESTART_COUNT", "0") not in ("", "0")
 
 
-def _named(options: TrainOptions) -> Path:
+def _named(options: TrainOptions | TuneOptions) -> Path:
     """Return the folder of --out; raises JobError for one with other things in it, or in use."""
     path = Path(options.out)
     path.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,8 @@ def needs(job: Job) -> dict[str, Any]:
             found |= {f"{key}.{name}": each for name, each in value.items()}
         else:
             found[key] = value
-    free = ["name", "fault_tolerance", "data.path", "data.test", "data.test_target"]
+    free = ["name", "fault_tolerance", "slow_ranks", "data.path", "data.test", "data.test_target"]
+    free += ["data.balance", "data.memory", "data.scratch"]
     free += ["data.test_files", *(f"data.{key}" for key in _file_keys(job.data))]
     return {
         key: value
@@ -63,16 +64,20 @@ def resolved(job: Job, base: Path) -> str:
 def with_paths(job: Job, change: Callable[[str], str]) -> Job:
     """Return the job with its files' paths changed."""
     data = job.data
-    columns = data.named_columns
+
+    def changed(given: Any) -> Any:
+        return [change(path) for path in given] if isinstance(given, list) else change(str(given))
+
     return dataclasses.replace(
         job,
         data=dataclasses.replace(
             data,
-            path=change(data.path),
-            test=change(data.test) if data.test else "",
-            test_target=change(data.test_target) if data.test_target else "",
+            path=changed(data.path),
+            test=changed(data.test) if data.test else "",
+            test_target=changed(data.test_target) if data.test_target else "",
+            scratch=change(data.scratch) if data.scratch else "",
             test_files={role: change(path) for role, path in data.test_files.items()},
-        ).with_columns({key: change(str(columns[key])) for key in _file_keys(data)}),
+        ).with_columns({key: changed(getattr(data, key)) for key in _file_keys(data)}),
     )
 
 

@@ -12,15 +12,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.comm import World
+from mpi_gd.commands.division import Division, divide_tiles
+from mpi_gd.commands.storage import Storage, choose_storage, read_stored
 from mpi_gd.data import DataSpec, Source, open_source
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.grid import RowGrid
 from mpi_gd.data.roles import Purpose
-from mpi_gd.data.source import Block
+from mpi_gd.data.source import Block, Learned
+from mpi_gd.data.table import TableSource
 from mpi_gd.errors import DataError
-from mpi_gd.matrix import Csr, Dense, Matrix
+from mpi_gd.matrix import Dense, Matrix
+from mpi_gd.prepare import PrepareSpec
+from mpi_gd.prepare.refused import Refused
 
-__all__ = ["Loaded", "load", "require_same"]
+__all__ = [
+    "Loaded",
+    "Preparation",
+    "load",
+    "open_together",
+    "prepared_together",
+    "require_same",
+]
+
+
+# What is to be learned; what has been learned; or which columns, of numbers, are the features.
+Preparation = PrepareSpec | Learned | Sequence[str]
+_PLAIN = PrepareSpec()
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +60,10 @@ class Loaded:
     """The names of X's columns."""
     fingerprint: str
     """What the file was when it was opened."""
+    division: Division
+    """What all ranks own."""
+    n_streaming: int = 0
+    """Ranks whose rows are read again with every pass."""
 
     @property
     def tile_sizes(self) -> list[int]:
@@ -59,70 +80,117 @@ def load(
     purpose: Purpose = "train",
     kept: Loaded | None = None,
     n_workers: int = 0,
+    prepare: Preparation = _PLAIN,
+    seed: int = 0,
+    shares: Sequence[int] | None = None,
 ) -> Loaded:
     """Open the file, divide its rows, and read this rank's; collective.
 
     `kept`, which all ranks have or none, is what they had read before some ranks died: then only
     the rows that nobody here has in memory are read. Each of `n_workers` workers' rows go to one
-    rank.
+    rank. `prepare` says how columns become features, what has been learned of that, or which of
+    them are the features; `seed` is that of the rows held out, of which nothing is learned.
+    `shares` (size,) is how large a part each rank is to have; None: all alike.
     Raises on all ranks what one of them finds: FileError, DataError, JobError.
     """
     if kept:
         source, fingerprint = kept.source, kept.fingerprint
     else:
-        source, fingerprint = _open(world, spec, base, purpose)
+        source, fingerprint = open_together(world, spec, base, purpose)
+        source = prepared_together(world, source, spec, prepare, seed)
     grid = RowGrid(
         source.n_samples, source.n_features, source.dtype.itemsize, source.n_stored, n_workers
     )
-    first, last = grid.tiles_of(world.rank, world.size)
-    start, stop = grid.rows_of(world.rank, world.size)
-    with world.phase(f"reading {spec.path}"):
-        block = _read(source, start, stop, kept)
-        source.check_extras(block, start)
+    division = divide_tiles(world, source, grid, spec, shares)
+    first, last = division.bounds[world.rank : world.rank + 2]
+    rows = grid.rows_between(first, last)
+    storage, n_streaming = choose_storage(world, source, spec, base, division)
+    block = _read_together(world, source, storage, spec.shown_path, rows, kept)
     return Loaded(
         source=source,
         grid=grid,
         first_tile=first,
         last_tile=last,
-        start=start,
-        x=block.x if isinstance(block.x, Csr) else Dense(block.x),
+        start=rows[0],
+        x=block.x if isinstance(block.x, Matrix) else Dense(block.x),
         y=block.y,
         extras=block.extras,
         columns=source.columns,
         fingerprint=fingerprint,
+        division=division,
+        n_streaming=n_streaming,
     )
 
 
-def _open(world: World, spec: DataSpec, base: Path, purpose: Purpose) -> tuple[Source, str]:
+def open_together(
+    world: World, spec: DataSpec, base: Path, purpose: Purpose = "train"
+) -> tuple[Source, str]:
     """Open the file on all ranks, agree that it is the same, and count its rows; collective.
 
     Return also its fingerprint.
     """
-    with world.phase(f"opening {spec.path}"):
+    with world.phase(f"opening {spec.shown_path}"):
         source = open_source(spec, base, purpose=purpose)
         fingerprint = source.fingerprint()
     require_same(world, "the data", fingerprint)
-    with world.phase(f"scanning {spec.path}"):
+    with world.phase(f"scanning {spec.shown_path}"):
         survey = source.survey(world.rank, world.size)
     world.allreduce_sum(survey)
-    with world.phase(f"scanning {spec.path}"):
+    with world.phase(f"scanning {spec.shown_path}"):
         source.settle(survey)
         if source.n_samples == 0:
-            raise DataError(f"{base / spec.path}: there are no rows; check how it was made")
+            raise DataError(f"{base / spec.shown_path}: there are no rows; check how it was made")
     return source, fingerprint
 
 
-def _read(source: Source, start: int, stop: int, kept: Loaded | None) -> Block:
-    """Read the rows [start, stop), but for those that are in memory already."""
+def prepared_together(
+    world: World, source: Source, spec: DataSpec, prepare: Preparation = _PLAIN, seed: int = 0
+) -> Source:
+    """Return the source, or what makes features of its columns; collective."""
+    kinds = set(source.kinds.values()) if isinstance(source, TableSource) else {"number"}
+    if kinds == {"number"} and (prepare == _PLAIN or prepare == source.columns):
+        return source
+    from mpi_gd.commands.prepared import prepared
+
+    return prepared(world, source, spec, prepare, seed)
+
+
+def _read_together(
+    world: World,
+    source: Source,
+    storage: Storage,
+    path: str,
+    rows: tuple[int, int],
+    kept: Loaded | None,
+) -> Block:
+    """Return this rank's rows; collective. Cells that are refused are counted over all ranks."""
+    block, refused = None, None
+    with world.phase(f"reading {path}"):
+        try:
+            block = _read(source, storage, *rows, kept)
+            source.check_extras(block, rows[0])
+        except Refused as error:
+            refused = error
+    if source.recipe is not None:
+        from mpi_gd.commands.prepared import raise_refused
+
+        raise_refused(world, source, refused)
+    if block is None:
+        raise RuntimeError("rows were refused by a source that does not count them")
+    return block
+
+
+def _read(source: Source, storage: Storage, start: int, stop: int, kept: Loaded | None) -> Block:
+    """Return the rows [start, stop); what is in memory already is not read again."""
     # A map of the file costs nothing to make anew.
-    if kept is None or not kept.x.is_kept or not isinstance(kept.x, Dense):
-        return source.read(start, stop)
+    if kept is None or not isinstance(kept.x, Dense) or not kept.x.is_kept or storage.is_streamed:
+        return read_stored(source, storage, start, stop)
     low = min(max(start, kept.start), stop)
     high = max(low, min(stop, kept.start + len(kept.x)))
     own = slice(low - kept.start, high - kept.start)
     before, after = source.read(start, low), source.read(high, stop)
     x = aligned_empty((stop - start, source.n_features), source.dtype)
-    np.concatenate([before.x, kept.x.x[own], after.x], out=x)
+    np.concatenate([_array(before), kept.x.x[own], _array(after)], out=x)
     return Block(
         x,
         np.concatenate([before.y, kept.y[own], after.y]),
@@ -131,6 +199,11 @@ def _read(source: Source, start: int, stop: int, kept: Loaded | None) -> Block:
             for role, values in kept.extras.items()
         },
     )
+
+
+def _array(block: Block) -> NDArray[Any]:
+    """Return rows that are all there as an array."""
+    return np.asarray(block.x.x if isinstance(block.x, Dense) else block.x)
 
 
 def require_same(world: World, what: str, mine: str) -> None:

@@ -24,17 +24,14 @@ from mpi_gd.files import write_atomically
 from mpi_gd.objective import Objective, weighted_means
 from mpi_gd.options import PathOptions
 from mpi_gd.penalties import L1, L2, ElasticNet, NoPenalty
+from mpi_gd.selection.strength import null_penalty, path_penalty
 from mpi_gd.solvers import Question
 from mpi_gd.solvers.path import PathPenalty, alpha_grid, largest_alpha, walk_path
 from mpi_gd.trainer import N_VOTES, Ballot, Course, train
 
-__all__ = ["run"]
+__all__ = ["find_strengths", "run"]
 
 Floats = NDArray[np.float64]
-
-# A ridge penalty has no strength at which coefficients vanish: its path begins where that of so
-# little of the lasso would.
-_RIDGE_SHARE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,25 +82,10 @@ def _fit(world: World, setup: Setup, options: PathOptions) -> _Fits:
     return _by_training(world, setup, options)
 
 
-def _penalty(setup: Setup, alpha: float = 1.0, is_null: bool = False) -> PathPenalty:
-    """Return the penalty for an alpha; or that which says where the path begins."""
-    job, scaling = setup.job, setup.scaling
-    penalty = job.penalty
-    if is_null and (isinstance(penalty, L2) or getattr(penalty, "l1_ratio", 1.0) < _RIDGE_SHARE):
-        penalty = ElasticNet(l1_ratio=_RIDGE_SHARE, factors=job.penalty.factors)  # type: ignore[attr-defined]
-    bound = dataclasses.replace(penalty, alpha=alpha).bind(  # type: ignore[call-arg]
-        setup.data.source.columns, scaling.penalty_scale, scaling.n_outputs
-    )
-    if bound.l1 is None or bound.lower is None or bound.upper is None:
-        raise RuntimeError("the penalty is not a sum over coefficients")
-    k = scaling.n_outputs
-    zeros = np.zeros(k)
-    return PathPenalty(
-        np.append(bound.l1, zeros),
-        np.append(bound.hessian_diagonal(), zeros),
-        np.append(bound.lower, np.full(k, -np.inf)),
-        np.append(bound.upper, np.full(k, np.inf)),
-    )
+def _penalty(setup: Setup, is_null: bool = False) -> PathPenalty:
+    """Return the penalty for an alpha of 1; or that which says where the path begins."""
+    make = null_penalty if is_null else path_penalty
+    return make(setup.job.penalty, setup.data.source.columns, setup.scaling)
 
 
 def _alphas(options: PathOptions, largest: float) -> Floats:
@@ -145,18 +127,30 @@ def _from_moments(setup: Setup, options: PathOptions) -> _Fits:
 
 def _by_training(world: World, setup: Setup, options: PathOptions) -> _Fits:
     """Return the fits of another loss: each training begins at the last one's end; collective."""
-    null = _penalty(setup, is_null=True)
-    is_penalized = (null.l1 > 0) | (null.l2 > 0)
-    free = setup.free & ~is_penalized
-    begin, null_loss, _, _ = _trained(world, setup, setup.start, None, free)
-    answer = _objective(world, setup, None, setup.free).answer(Question(begin)).answer
-    alphas = _alphas(options, largest_alpha(answer.gradient, begin, null))
+    begin, null_loss, largest = _find_begin(world, setup)
+    alphas = _alphas(options, largest)
     found = []
     for alpha in alphas.tolist():
         found.append(_trained(world, setup, begin, alpha, setup.free))
         begin = found[-1][0]
     points, losses, objectives, criteria = (np.array(part) for part in zip(*found, strict=True))
     return _Fits(alphas, points, losses, objectives, criteria, null_loss)
+
+
+def find_strengths(world: World, setup: Setup, n_alphas: int, eps: float) -> Floats:
+    """Return the strengths of a path, from the largest down; collective. Zeros if there is none."""
+    _, _, largest = _find_begin(world, setup)
+    return alpha_grid(largest, n_alphas, eps)
+
+
+def _find_begin(world: World, setup: Setup) -> tuple[Floats, float, float]:
+    """Return the fit without penalized coefficients, its loss and the first alpha; collective."""
+    null = _penalty(setup, is_null=True)
+    is_penalized = (null.l1 > 0) | (null.l2 > 0)
+    free = setup.free & ~is_penalized
+    begin, null_loss, _, _ = _trained(world, setup, setup.start, None, free)
+    answer = _objective(world, setup, None, setup.free).answer(Question(begin)).answer
+    return begin, null_loss, largest_alpha(answer.gradient, begin, null)
 
 
 def _objective(
@@ -202,7 +196,7 @@ def _trained(
     step, record = outcome.step, outcome.record
     if step is None or record is None:
         raise RuntimeError("the training ended without an iterate")
-    penalty = 0.0 if alpha is None else _penalty(setup, alpha).value(step.u)
+    penalty = 0.0 if alpha is None else _penalty(setup).times(alpha).value(step.u)
     return step.u, record.objective - penalty, record.objective, record.criterion
 
 

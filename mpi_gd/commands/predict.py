@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mpi_gd.comm import World
 from mpi_gd.commands.apply import load_data, load_shared_model, predictor
 from mpi_gd.commands.load import Loaded
+from mpi_gd.data.listing import find_shards
 from mpi_gd.errors import DataError, JobError
 from mpi_gd.files import discard, publish, reserve, write_at
 from mpi_gd.model import Model
@@ -41,8 +42,11 @@ def run(world: World, options: PredictOptions) -> int:
 def _require_other_file(options: PredictOptions) -> None:
     """Raise JobError if the predictions would replace what they are made from."""
     out = Path(options.out)
-    for path in (options.model, options.data):
-        if out.exists() and Path(path).exists() and out.samefile(path):
+    if not out.exists():
+        return
+    shards = find_shards(options.data, Path()) or []
+    for path in (options.model, options.data, *(str(shard.path) for shard in shards)):
+        if Path(path).exists() and out.samefile(path):
             raise JobError(f"--out {out}: the predictions would replace {path}; give another file")
 
 

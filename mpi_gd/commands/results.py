@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ from mpi_gd.solvers import SOLVERS
 from mpi_gd.status import write_status
 from mpi_gd.trainer import Outcome, Record
 
-__all__ = ["check_test_data", "finish"]
+__all__ = ["check_test_data", "finish", "model_of", "scores_of"]
 
 _EXIT_NOT_CONVERGED = 4
 
@@ -45,12 +46,16 @@ def finish(
     folder: RunFolder,
     report: Account,
     base: Path,
+    more: dict[str, Any] | None = None,
 ) -> int:
-    """Write the model, score it, write the summary; collective. Return the exit code."""
+    """Write the model, score it, write the summary, and `more` in it; collective.
+
+    Return the exit code.
+    """
     record = outcome.record
     if outcome.step is None or record is None:
         raise RuntimeError("the training ended without an iterate")
-    model = _model(setup, outcome, record)
+    model = model_of(setup, outcome, record)
     place = folder.model
     with world.phase("writing the model", by_root=True):
         if world.is_root:
@@ -70,7 +75,7 @@ def finish(
     inference, table = summarize(world, setup, outcome)
     if table:
         report.say(table)
-    scores = _scores(world, model, setup, base)
+    scores = scores_of(world, model, setup, base)
     for rows, values in scores.items():
         report.say(f"On the {rows} {format_scores(values)}")
     report.say(f"The model is {place}")
@@ -86,6 +91,8 @@ def finish(
         **record.__dict__,
         "solver": kind_of(SOLVERS, setup.solver),
         "ranks": world.size,
+        "streaming_ranks": setup.data.n_streaming,
+        "balance": {**setup.data.division.as_json(), **_computing(outcome)},
         "seconds": seconds,
         "reading_seconds": setup.reading_seconds,
         "setup_seconds": setup.setup_seconds,
@@ -93,6 +100,7 @@ def finish(
         "scores": {rows: values.as_json() for rows, values in scores.items()},
         **({"inference": inference} if inference else {}),
         **({"warning": warning} if warning else {}),
+        **(more or {}),
         "version": __version__,
     }
     is_short = setup.job.stop.require_convergence and not outcome.ending.is_converged
@@ -114,6 +122,22 @@ def finish(
     return code
 
 
+def _computing(outcome: Outcome) -> dict[str, object]:
+    """Return the least, median and most seconds that a rank has computed, and which it was."""
+    seconds = outcome.compute
+    if not seconds:
+        return {}
+    most = max(seconds)
+    return {
+        "compute_seconds": {
+            "min": min(seconds),
+            "median": float(np.median(seconds)),
+            "max": most,
+        },
+        "slowest_rank": seconds.index(most),
+    }
+
+
 def _told(certificate: Certificate, record: Record) -> str:
     """Say what is certain of the result."""
     residual = f"relative KKT residual {record.criterion:.1e}"
@@ -129,7 +153,7 @@ def _told(certificate: Certificate, record: Record) -> str:
     )
 
 
-def _scores(world: World, model: Model, setup: Setup, base: Path) -> dict[str, Scores]:
+def scores_of(world: World, model: Model, setup: Setup, base: Path) -> dict[str, Scores]:
     """Return the scores on the held-out rows and on the test file, if any; collective."""
     scores = {}
     if setup.held is not None:
@@ -157,7 +181,8 @@ def _test_data(world: World, setup: Setup, base: Path) -> tuple[Loaded, NDArray[
         test_target="",
         test_files={},
     ).with_columns(spec.test_files)
-    data = load(world, spec, base, purpose="score")
+    source = setup.data.source
+    data = load(world, spec, base, purpose="score", prepare=source.recipe or source.columns)
     require_columns(setup.data.source.columns, data)
     return data, read_response(world, data, setup.job.loss, setup.classes)
 
@@ -173,10 +198,18 @@ def _lasting(job: Job) -> Job:
     stop = dataclasses.replace(
         job.stop, max_seconds=plain.max_seconds, before_time_limit=plain.before_time_limit
     )
-    return dataclasses.replace(job, stop=stop, checkpoint=CheckpointSpec(), fault_tolerance="stop")
+    data = dataclasses.replace(job.data, balance="auto", memory="auto", scratch="")
+    return dataclasses.replace(
+        job,
+        data=data,
+        stop=stop,
+        checkpoint=CheckpointSpec(),
+        fault_tolerance="stop",
+        slow_ranks="report",
+    )
 
 
-def _model(setup: Setup, outcome: Outcome, record: Record) -> Model:
+def model_of(setup: Setup, outcome: Outcome, record: Record) -> Model:
     """Return the model: nothing in it depends on the number of ranks, the time or the place."""
     job, source = setup.job, setup.data.source
     if outcome.step is None:
@@ -198,5 +231,6 @@ def _model(setup: Setup, outcome: Outcome, record: Record) -> Model:
             "questions": record.questions,
             "converged": outcome.ending.is_converged,
             "criterion": record.criterion,
+            **({"prepare": source.recipe.as_json()} if source.recipe else {}),
         },
     )

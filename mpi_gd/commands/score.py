@@ -60,7 +60,7 @@ def format_scores(scores: Scores) -> str:
 
 def describe_scores(scores: Scores) -> list[str]:
     """Return all numbers and tables, and why some are missing, in lines."""
-    names = [name for name in METRICS if name in scores]
+    names = [name for name in METRICS if name in scores and not METRICS[name].is_curve]
     tables = [name for name in names if isinstance(scores[name], list)]
     numbers = [(METRICS[name].title, _value(scores, name)) for name in names if name not in tables]
     lines = [f"{_rows(scores)}:", *format_pairs(numbers)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,7 +44,7 @@ from mpi_gd.penalties import Bound
 from mpi_gd.solvers import SOLVERS, Auto, GramSolver, Problem, Solver
 from mpi_gd.trainer import N_VOTES
 
-__all__ = ["Setup", "set_up"]
+__all__ = ["Reading", "Setup", "needs_moments_of", "plan", "read", "set_up"]
 
 T = TypeVar("T")
 
@@ -108,8 +108,7 @@ class Setup:
             self.penalty,
             self.scaling,
             self.free,
-            self.objective.squares,
-            self.objective.rounding,
+            self.objective,
         )
 
     @property
@@ -126,17 +125,73 @@ class Setup:
         return found
 
 
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """This rank's rows, and what they are: all that comes before their columns are looked at."""
+
+    data: Loaded
+    held: NDArray[np.bool_] | None
+    """(n_rows,): the rows that are held out for the final scores."""
+    part: Part
+    """The rows that are trained on."""
+    classes: tuple[str, ...] | None
+    y: NDArray[np.float64]
+    """(n_rows,): as in a Setup."""
+    seconds: float
+    """That it took until the rows were in memory."""
+
+    def only(self, world: World, chosen: NDArray[np.bool_]) -> Reading:
+        """Return the same, where rows that are not `chosen` are left out as well; collective."""
+        left_out = ~chosen if self.held is None else self.held | ~chosen
+        return replace(self, part=find_part(world, self.data, left_out))
+
+
 def set_up(
-    world: World, job: Job, base: Path, kept: Loaded | None = None, *, thorough: bool = False
+    world: World,
+    job: Job,
+    base: Path,
+    kept: Loaded | None = None,
+    *,
+    data: Loaded | None = None,
+    thorough: bool = False,
+    shares: Sequence[int] | None = None,
 ) -> Setup:
     """Read the data that `job` names relative to `base`, and plan the objective; collective.
 
-    `kept`, on all ranks or none, is what was read before some ranks died. `thorough`: look at every
-    number now, and not where the training meets it.
+    `kept`, on all ranks or none, is what was read before some ranks died, or were found to be slow;
+    `shares` how large a part of the rows each rank is to have; `data` are rows that are in memory
+    and need no reading. `thorough`: look at every number now, and not where the training meets it.
+    Raises on all ranks: DataError, FileError, JobError.
+    """
+    reading = read(world, job, base, kept, data=data, shares=shares)
+    return plan(world, job, reading, thorough=thorough)
+
+
+def read(
+    world: World,
+    job: Job,
+    base: Path,
+    kept: Loaded | None = None,
+    *,
+    data: Loaded | None = None,
+    shares: Sequence[int] | None = None,
+) -> Reading:
+    """Read the rows that `job` names relative to `base`, and their response; collective.
+
+    `kept`, `data` and `shares` are as in `set_up`.
     Raises on all ranks: DataError, FileError, JobError.
     """
     began = time.monotonic()
-    data = load(world, job.data, base, kept=kept, n_workers=job.solver.divides)
+    data = data or load(
+        world,
+        job.data,
+        base,
+        kept=kept,
+        n_workers=job.solver.divides,
+        prepare=job.prepare,
+        seed=job.seed,
+        shares=shares,
+    )
     loaded = time.monotonic()
     fraction, stop = job.data.test_fraction, data.start + len(data.y)
     held = held_out(data.start, stop, fraction, job.seed) if fraction else None
@@ -150,6 +205,25 @@ def set_up(
     is_classifier = job.loss.is_classifier
     classes = find_labels(world, data, part.left_out, job.loss.task) if is_classifier else None
     y = read_response(world, data, job.loss, classes)
+    return Reading(data, held, part, classes, y, loaded - began)
+
+
+def plan(
+    world: World,
+    job: Job,
+    reading: Reading,
+    *,
+    thorough: bool = False,
+    known: Gram | None = None,
+) -> Setup:
+    """Plan the objective of rows that have been read; collective.
+
+    `known` are the second moments of the rows that are trained on, where least squares needs them.
+    Raises on all ranks: DataError, JobError.
+    """
+    began = time.monotonic()
+    data, part, classes, y = reading.data, reading.part, reading.classes, reading.y
+    is_classifier = job.loss.is_classifier
     n_outputs = job.loss.n_outputs(len(classes or ()))
     rows = Rows(
         data.grid,
@@ -163,7 +237,8 @@ def set_up(
     columns = data.source.columns
     with world.phase("matching the penalty with the columns"):
         ties = _named("penalty", lambda: job.penalty.ties(columns))
-    reading = GramPass(world, rows, job.reduction) if _needs_moments(job, columns) else None
+    needs_moments = needs_moments_of(job, columns)
+    gram_pass = GramPass(world, rows, job.reduction, known) if needs_moments else None
     found = find_scaling(
         world,
         rows,
@@ -175,10 +250,10 @@ def set_up(
         intercept=job.intercept,
         ties=ties,
         n_outputs=n_outputs,
-        measure=reading.measure if reading and data.x.can_shift else None,
-        rough=None if thorough or reading or job.stop.gap_tol else job.seed,
+        measure=gram_pass.measure if gram_pass and data.x.can_shift else None,
+        rough=None if thorough or gram_pass or job.stop.gap_tol else job.seed,
     )
-    gram = reading.gram() if reading else None
+    gram = gram_pass.gram() if gram_pass else None
 
     def look() -> None:
         with world.phase("looking for what is not a finite number"):
@@ -211,6 +286,8 @@ def set_up(
     )
     # Found once: a checkpoint is made while all wait, and the file may be gone by then.
     shared = {"the data": data.fingerprint, **needs(job)}
+    if data.source.recipe:
+        shared["the preparation"] = data.source.recipe.digest
     if is_by_column(rows):
         # Of wide sparse rows earlier versions made other tiles, and so other bits.
         shared["tiles"] = f"{data.grid.n_tiles} of {data.grid.tile_rows} rows"
@@ -222,7 +299,7 @@ def set_up(
         data=data,
         classes=classes,
         y=y,
-        held=held,
+        held=reading.held,
         part=part,
         rows=rows,
         scaling=scaling,
@@ -234,12 +311,12 @@ def set_up(
         rank=rank,
         clusters=data.extras.get("cluster"),
         needs=shared,
-        reading_seconds=loaded - began,
-        setup_seconds=time.monotonic() - loaded,
+        reading_seconds=reading.seconds,
+        setup_seconds=time.monotonic() - began,
     )
 
 
-def _needs_moments(job: Job, columns: Sequence[str]) -> bool:
+def needs_moments_of(job: Job, columns: Sequence[str]) -> bool:
     """Whether least squares is to be solved from the second moments."""
     if not isinstance(job.solver, Auto | GramSolver) or not takes_moments(job.loss, len(columns)):
         return False

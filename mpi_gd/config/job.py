@@ -14,6 +14,7 @@ from typing import Literal
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.losses import LOSSES, Loss
 from mpi_gd.penalties import PENALTIES, NoPenalty, Penalty
+from mpi_gd.prepare.spec import PrepareSpec
 from mpi_gd.solvers import SOLVERS, Auto, Solver
 
 __all__ = ["CheckpointSpec", "InferenceSpec", "Job", "StopSpec"]
@@ -119,6 +120,11 @@ class Job:
     """What to do when a rank dies: "stop", to be resumed from the last checkpoint, or "continue"
     with the ranks that are left (Open MPI, mpirun --with-ft ulfm --mca btl tcp,self)."""
 
+    slow_ranks: Literal["report", "divide"] = "report"
+    """What to do with a rank that takes longer for its rows than is usual, because something else
+    runs on its core: report it, or also give some of its rows to the others ("divide"), once the
+    others have waited for it as long as that takes. The model is the same, bit for bit."""
+
     intercept: bool = True
     """Whether there is one; no penalty is on it."""
 
@@ -131,6 +137,9 @@ class Job:
 
     data: DataSpec = field(default_factory=DataSpec)
     """What to train on; `path` is required."""
+
+    prepare: PrepareSpec = field(default_factory=PrepareSpec)
+    """How columns of text, dates and numbers become features: a part of the model."""
 
     loss: Loss = field(metadata={"kinds": LOSSES})
     """What is minimized over the rows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 from mpi_gd.config.dump import literal
 from mpi_gd.config.job import Job
@@ -20,13 +21,13 @@ Any of them can be changed on the command line: --set solver.kind=gd --set solve
 """
 
 
-def describe_keys() -> str:
+def describe_keys(cls: type[Any] = Job, head: str = _HEAD) -> str:
     """Return a text with each key of a job file, by table and kind."""
-    lines = [_HEAD]
-    about = sentences(Job)
-    tables = keys_of(Job)
+    lines = [head]
+    about = sentences(cls)
+    tables = keys_of(cls)
     last = ""
-    for section in sections(Job):
+    for section in sections(cls):
         if section.table != last:
             last = section.table
             lines += _table(tables[last], about[last])

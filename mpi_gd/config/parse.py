@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from mpi_gd.config.build import Builder
 from mpi_gd.config.job import Job
@@ -12,7 +13,10 @@ from mpi_gd.config.overrides import apply_overrides, parse_override
 from mpi_gd.config.schema import keys_of
 from mpi_gd.data.spec import DataSpec
 
-__all__ = ["change_data", "parse_job"]
+__all__ = ["SEARCH_TABLES", "change_data", "make_job", "parse_job"]
+
+SEARCH_TABLES = ("tune", "space")
+"""Tables that a job file may have for the command `tune`: others pass over them."""
 
 
 def parse_job(text: str, name: str = "job.toml", overrides: Iterable[str] = ()) -> Job:
@@ -24,8 +28,15 @@ def parse_job(text: str, name: str = "job.toml", overrides: Iterable[str] = ()) 
     text = text.removeprefix("\ufeff")
     changes = [parse_override(item) for item in overrides]
     document = load(text, name)
+    for table in SEARCH_TABLES:
+        document.pop(table, None)
     apply_overrides(document, changes, keys_of(Job))
     return Builder(Job, text, name, changes).build(document)
+
+
+def make_job(tables: dict[str, Any], name: str = "the job") -> Job:
+    """Make a job of its keys and tables; raises JobError, beginning with `name`, as above."""
+    return Builder(Job, "", name, []).build(tables)
 
 
 @dataclass(frozen=True)

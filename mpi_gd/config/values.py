@@ -18,7 +18,7 @@ _WORDS: dict[type, str] = {
     str: "text",
 }
 _PLURALS: dict[Any, str] = {str: "texts", float: "numbers"}
-_EXAMPLES: dict[Any, str] = {str: '"text"', float: "0.5"}
+_EXAMPLES: dict[Any, str] = {str: '"text"', float: "0.5", int: "18"}
 # A sign and 63 bits: what TOML promises, and what the arrays can hold that numbers end in.
 _INT_BITS = 63
 _SHOWN = 60
@@ -113,7 +113,16 @@ def _described(hint: Any) -> str:
     *_, inner = get_args(hint)
     if get_origin(hint) is list:
         return f"a list of {_PLURALS.get(inner) or 'lists of text'}"
-    return f"a table as in {{NAME = {_EXAMPLES[inner]}}}"
+    return f"a table as in {{NAME = {_example(inner)}}}"
+
+
+def _example(hint: Any) -> str:
+    """Return a value of the type, as an example."""
+    first = _alternatives(hint)[0]
+    if get_origin(first) is list:
+        *_, inner = get_args(first)
+        return f"[{_example(inner)}, ...]"
+    return _EXAMPLES[first]
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:

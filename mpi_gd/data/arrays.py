@@ -40,7 +40,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     except (MemoryError, ValueError) as error:
         raise DataError(
             f"one rank's rows, {shape[0]} of them, need {size / 2**30:.1f} GiB of memory, more "
-            'than is free; use more ranks on more nodes, or dtype = "float32"'
+            'than is free; use more ranks on more nodes, memory = "stream", or dtype = "float32"'
         ) from error
     first = -memory.ctypes.data % _ALIGNMENT
     return memory[first : first + size].view(dtype).reshape(shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -14,9 +14,12 @@ from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block, Source
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.store import ArrayStore, find_roles
-from mpi_gd.data.stored import StoredArray, describe_files
-from mpi_gd.data.vectors import check_column, column_values
-from mpi_gd.errors import DataError
+from mpi_gd.data.stored import MappedArray, StoredArray, describe_files
+from mpi_gd.data.vectors import check_column, column_values, roles_of_text
+from mpi_gd.errors import DataError, NoRowsError
+
+if TYPE_CHECKING:
+    from mpi_gd.data.rowfiles import RowsInFile
 
 __all__ = ["ArraySource"]
 
@@ -53,6 +56,7 @@ class ArraySource(Source):
         self.columns = columns or default_names(self.n_features)
         self.dtype = storage_type(dtype, x.header.dtype)
         self.target_name = target_name if y is not None else ""
+        self.texts = roles_of_text(y, self._extras)
 
     @classmethod
     def of_store(cls, store: ArrayStore, spec: DataSpec, base: Path, purpose: Purpose) -> Self:
@@ -78,6 +82,15 @@ class ArraySource(Source):
             y if self._y is None else column_values(self._y, start, stop),
             {role: column_values(array, start, stop) for role, array in self._extras.items()},
         )
+
+    def in_files(self) -> Sequence[RowsInFile]:
+        """Return the place of X where its bytes can be used as they are."""
+        x = self._x
+        if not (isinstance(x, MappedArray) and x.lies_as(self.dtype)):
+            return ()
+        from mpi_gd.data.rowfiles import RowsInFile
+
+        return (RowsInFile(x.path, x.stamp, x.offset, self.n_samples),)
 
     def fingerprint(self) -> str:
         """Describe the files' sizes, the columns, the type and a sample of the bytes."""
@@ -109,8 +122,8 @@ def _check_features(x: StoredArray) -> None:
         hint = "; save X.reshape(-1, 1) if it is one feature" if len(shape) == 1 else ""
         raise DataError(f"{x.where}: got the shape {shape}, expected (rows, features){hint}")
     if 0 in shape:
-        what = "rows" if shape[0] == 0 else "features"
-        raise DataError(f"{x.where}: got the shape {shape}: no {what}; expected at least one")
+        what, error = ("features", DataError) if shape[1] == 0 else ("rows", NoRowsError)
+        raise error(f"{x.where}: got the shape {shape}: no {what}; expected at least one")
     if shape[1] > _MOST_FEATURES:
         raise DataError(
             f"{x.where}: got {shape[1]} features, expected at most {_MOST_FEATURES}; if rows and "

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_gd.data.division import divide
 
 __all__ = ["BY_COLUMN", "RowGrid"]
 
@@ -85,15 +91,33 @@ class RowGrid:
         rows = -(-self.n_samples // (_WANTED_TILES * _ROWS_UNIT)) * _ROWS_UNIT
         return max(_FEWEST_TILE_ROWS, rows)
 
-    def tiles_of(self, rank: int, size: int) -> tuple[int, int]:
-        """Return the first tile of `rank`, and that of the next rank; sizes differ by one.
+    def divide(
+        self,
+        size: int,
+        weights: NDArray[np.int64] | None = None,
+        shares: Sequence[int] | None = None,
+    ) -> list[int]:
+        """Return the first tile of each of `size` ranks, and n_tiles, (size + 1,).
 
-        Where there are workers a rank has whole ones, and some ranks none if there are too few.
+        `weights` (n_tiles,) is what the tiles cost, None: all the same; rank r is to have about
+        `shares[r]` parts of it, None: all the same. Where there are workers a rank has whole ones,
+        and some ranks none if there are too few.
         """
-        if self.n_workers:
-            first, last = (self.n_workers * each // size for each in (rank, rank + 1))
-            return self.worker_tiles(first)[0], self.worker_tiles(last)[0]
-        return self.n_tiles * rank // size, self.n_tiles * (rank + 1) // size
+        if not self.n_workers:
+            return divide(self.n_tiles, size, weights, shares)
+        firsts = [self.worker_tiles(worker)[0] for worker in range(self.n_workers + 1)]
+        if weights is not None:
+            sums = np.append(0, np.cumsum(weights))[firsts]
+            weights = np.diff(sums)
+        return [firsts[worker] for worker in divide(self.n_workers, size, weights, shares)]
+
+    def tiles_of(self, rank: int, size: int) -> tuple[int, int]:
+        """Return the first tile of `rank`, and that of the next rank, if all tiles cost the same.
+
+        Sizes differ by one.
+        """
+        bounds = self.divide(size)
+        return bounds[rank], bounds[rank + 1]
 
     def worker_tiles(self, worker: int, n_workers: int = 0) -> tuple[int, int]:
         """Return the first tile of a worker, and that of the next one; sizes differ by one."""
@@ -106,9 +130,12 @@ class RowGrid:
         return start, min(start + self.tile_rows, self.n_samples)
 
     def rows_of(self, rank: int, size: int) -> tuple[int, int]:
-        """Return the rows [start, stop) that `rank` owns."""
-        first, last = self.tiles_of(rank, size)
+        """Return the rows [start, stop) that `rank` owns, if all tiles cost the same."""
+        return self.rows_between(*self.tiles_of(rank, size))
+
+    def rows_between(self, first_tile: int, last_tile: int) -> tuple[int, int]:
+        """Return the rows [start, stop) of the tiles [first_tile, last_tile)."""
         return (
-            min(first * self.tile_rows, self.n_samples),
-            min(last * self.tile_rows, self.n_samples),
+            min(first_tile * self.tile_rows, self.n_samples),
+            min(last_tile * self.tile_rows, self.n_samples),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["held_out"]
+__all__ = ["hashed", "held_out"]
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _ALL = (1 << 64) - 1
@@ -20,12 +20,14 @@ def held_out(start: int, stop: int, fraction: float, seed: int) -> NDArray[np.bo
     """
     if fraction <= 0:
         return np.zeros(stop - start, dtype=bool)
-    origin = _mixed(np.array([seed & _ALL], dtype=np.uint64))
     row = np.arange(start, stop, dtype=np.uint64)
-    return np.asarray(
-        _mixed(origin + (row + np.uint64(1)) * np.uint64(_GOLDEN))
-        < np.uint64(min(_ALL, int(fraction * 2.0**64)))
-    )
+    return np.asarray(hashed(row, seed) < np.uint64(min(_ALL, int(fraction * 2.0**64))))
+
+
+def hashed(numbers: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+    """Return SplitMix64's output at the places `numbers` of the sequence that the seed begins."""
+    origin = _mixed(np.array([seed & _ALL], dtype=np.uint64))
+    return _mixed(origin + (numbers + np.uint64(1)) * np.uint64(_GOLDEN))
 
 
 def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:

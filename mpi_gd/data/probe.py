@@ -16,10 +16,13 @@ from mpi_gd.patient import PatientFile, patiently
 
 __all__ = [
     "Stamp",
+    "explained",
     "foreign_format",
     "guess_format",
     "is_zarr",
+    "known_suffix",
     "open_same",
+    "packing_of",
     "sample_digest",
     "stamp",
 ]
@@ -32,12 +35,10 @@ _MAGIC: dict[bytes, tuple[str | None, str, str]] = {
     b"\x93NUMPY": ("npy", "a .npy file", 'set format = "npy"'),
     b"PK\x03\x04": ("npz", "a zip archive", 'set format = "npz", or unpack it first'),
     b"PK\x05\x06": ("npz", "a zip archive with nothing in it", "save the arrays again"),
-    b"\x1f\x8b": (None, "compressed by gzip", "decompress it first: gunzip -k FILE"),
-    b"BZh": (None, "compressed by bzip2", "decompress it first: bunzip2 -k FILE"),
-    b"\xfd7zXZ\x00": (None, "compressed by xz", "decompress it first: unxz -k FILE"),
-    b"\x28\xb5\x2f\xfd": (None, "compressed by zstd", "decompress it first: unzstd FILE"),
-    b"PAR1": (None, "a Parquet file", "convert it to .npy or CSV first"),
-    b"ARROW1": (None, "an Arrow file", "convert it to .npy or CSV first"),
+    b"PAR1": ("parquet", "a Parquet file", 'set format = "parquet"'),
+    b"PARE": (None, "an encrypted Parquet file", "decrypt it first"),
+    b"ARROW1": ("arrow", "an Arrow file", 'set format = "arrow"'),
+    b"FEA1": (None, "a Feather file of version 1", "save it again as version 2, Arrow's own"),
     b"\x89HDF\r\n\x1a\n": ("hdf5", "an HDF5 file", 'set format = "hdf5"'),
     b"\xd0\xcf\x11\xe0": (None, "an old Excel file", "save it as CSV first"),
     b"\xff\xfe": (None, "text in UTF-16", "convert it first: iconv -f UTF-16 -t UTF-8"),
@@ -45,12 +46,25 @@ _MAGIC: dict[bytes, tuple[str | None, str, str]] = {
 }
 _SUFFIXES = {
     **dict.fromkeys([".csv", ".tsv", ".txt"], "csv"),
+    **dict.fromkeys([".parquet", ".pq"], "parquet"),
+    **dict.fromkeys([".arrow", ".feather", ".arrows", ".ipc"], "arrow"),
     ".npy": "npy",
     ".npz": "npz",
     **dict.fromkeys([".h5", ".hdf5", ".hdf", ".h5ad"], "hdf5"),
     ".safetensors": "safetensors",
     ".zarr": "zarr",
 }
+# First bytes of compressed text, and what people add to the name of what is in it.
+_PACKINGS = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+_UNPACK = {"gzip": "gunzip -k", "bzip2": "bunzip2 -k", "xz": "unxz -k", "zstd": "unzstd"}
+# What may be compressed as a whole.
+_PACKED_FORMATS = ("csv", "libsvm")
+_PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 # A folder that has one of them is a Zarr group or array.
 _ZARR = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 
@@ -70,7 +84,7 @@ def stamp(path: Path) -> Stamp:
         raise FileError(
             f"{path}: cannot read a stream: each rank reads its own part; save it to a file first"
         )
-    with _explained(path):
+    with explained(path):
         status = patiently(path, path.stat)
         if stat.S_ISDIR(status.st_mode):
             raise FileError(f"{path}: got a folder, expected a file; name the file in it")
@@ -91,7 +105,7 @@ def open_same(path: Path, expected: Stamp) -> Iterator[BinaryIO]:
     Raises FileError if it cannot be read, DataError if it was changed, also while it was open.
     """
     _require_same(path, expected)
-    with _explained(path), PatientFile(path) as file:
+    with explained(path), PatientFile(path) as file:
         try:
             yield file
         finally:
@@ -101,13 +115,27 @@ def open_same(path: Path, expected: Stamp) -> Iterator[BinaryIO]:
 
 def _require_same(path: Path, expected: Stamp) -> None:
     """Raise DataError if the file is no longer what it was."""
-    with _explained(path):
+    with explained(path):
         status = patiently(path, path.stat)
     if Stamp(status.st_size, status.st_mtime_ns, status.st_ino) != expected:
         raise DataError(
             f"{path}: the file changed while it was being read (it had {expected.size} bytes, now "
             f"{status.st_size}); start again when nothing writes to it"
         )
+
+
+def known_suffix(path: Path) -> str | None:
+    """Return the format by the suffix, None if it tells nothing."""
+    if path.suffix.lower() in _PACKED_SUFFIXES:
+        path = path.with_suffix("")
+    return _SUFFIXES.get(path.suffix.lower())
+
+
+def packing_of(path: Path) -> str | None:
+    """Return how a file is compressed, by its first bytes; None if it is not."""
+    with open_same(path, stamp(path)) as file:
+        head = file.read(6) or b""
+    return next((name for magic, name in _PACKINGS.items() if head.startswith(magic)), None)
 
 
 def guess_format(path: Path) -> str:
@@ -118,7 +146,7 @@ def guess_format(path: Path) -> str:
     if is_zarr(path):
         return "zarr"
     kind = foreign_format(path, None)
-    kind = kind or _SUFFIXES.get(path.suffix.lower())
+    kind = kind or known_suffix(path)
     if kind is None:
         raise DataError(
             f"{path}: cannot tell the format by its first bytes or its suffix {path.suffix!r}; "
@@ -139,6 +167,11 @@ def foreign_format(path: Path, wanted: str | None) -> str | None:
         return _require(
             path, wanted, "safetensors", "a safetensors file", 'set format = "safetensors"'
         )
+    packing = next((name for magic, name in _PACKINGS.items() if head.startswith(magic)), None)
+    if packing and wanted not in _PACKED_FORMATS and known_suffix(path) not in _PACKED_FORMATS:
+        what = f"compressed by {packing}"
+        remedy = f"decompress it first: {_UNPACK[packing]} FILE; text alone is read as it is"
+        return _require(path, wanted, None, what, remedy)
     for magic, (kind, what, remedy) in _MAGIC.items():
         if head.startswith(magic):
             return _require(path, wanted, kind, what, remedy)
@@ -167,6 +200,8 @@ def _wish(wanted: str | None) -> str:
     words = {
         None: "data in a format that is read",
         "csv": "CSV text",
+        "parquet": "a Parquet file",
+        "arrow": "an Arrow file",
         "hdf5": "an HDF5 file",
         "safetensors": "a safetensors file",
         "zarr": "a Zarr store",
@@ -184,7 +219,7 @@ def sample_digest(path: Path, expected: Stamp) -> str:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn an OSError into a FileError that names the file."""
     try:
         yield

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 from mpi_gd.data.formats.csv_source import CsvSource
 from mpi_gd.data.formats.hdf5 import Hdf5Source
@@ -10,8 +12,10 @@ from mpi_gd.data.formats.npy import NpySource
 from mpi_gd.data.formats.npz import NpzSource
 from mpi_gd.data.formats.safetensors import SafetensorsSource
 from mpi_gd.data.formats.sparse_npz import SparseNpzSource, is_sparse
+from mpi_gd.data.listing import Shard, find_shards, require_one_kind
 from mpi_gd.data.probe import guess_format
-from mpi_gd.data.roles import NEEDED, Purpose
+from mpi_gd.data.roles import NEEDED, ROLES, Purpose, is_file
+from mpi_gd.data.shards import ShardedSource
 from mpi_gd.data.source import Source
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.errors import JobError
@@ -38,7 +42,19 @@ def open_source(spec: DataSpec, base: Path = Path(), *, purpose: Purpose = "trai
     """
     if not spec.path:
         raise JobError('data.path is empty, expected a file; set path = "FILE" in [data]')
-    path = base / spec.path
+    shards = find_shards(spec.path, base)
+    if shards is not None:
+        return _open_shards(spec, shards, base, purpose)
+    for role in ("target", *ROLES):
+        if isinstance(getattr(spec, role), list):
+            raise JobError(
+                f"data.{role} is a list of files, but data.path is one file; name one, or list both"
+            )
+    return _open_file(spec, base / str(spec.path), base, purpose)
+
+
+def _open_file(spec: DataSpec, path: Path, base: Path, purpose: Purpose) -> Source:
+    """Open one file."""
     kind = guess_format(path) if spec.format == "auto" else spec.format
     form = FORMATS[kind]
     if kind in _SPARSE and is_sparse(path):
@@ -51,3 +67,37 @@ def open_source(spec: DataSpec, base: Path = Path(), *, purpose: Purpose = "trai
                 "features and a target only; save the data as .npz or CSV"
             )
     return source
+
+
+def _open_shards(spec: DataSpec, shards: list[Shard], base: Path, purpose: Purpose) -> Source:
+    """Open a data set of several files, each with those of y and the rest that belong to it."""
+    if spec.format == "auto":
+        require_one_kind(shards)
+        kind: Any = guess_format(shards[0].path)
+        spec = dataclasses.replace(spec, format=kind)
+    given = {role: getattr(spec, role) for role in ("target", *ROLES)}
+    files = {
+        role: _files_of(role, name, shards, base)
+        for role, name in given.items()
+        if (isinstance(name, list) or is_file(name)) and role in NEEDED[purpose]
+    }
+
+    def open_one(number: int) -> Source:
+        names = {role: str(paths[number].absolute()) for role, paths in files.items()}
+        own = spec.with_columns(names)
+        return _open_file(own, shards[number].path, base, purpose)
+
+    return ShardedSource(shards, open_one, frozenset(files))
+
+
+def _files_of(role: str, name: str | list[str], shards: list[Shard], base: Path) -> list[Path]:
+    """Return the files of a role, one for each shard; raises JobError for more or fewer."""
+    found = find_shards(name, base) if name else []
+    paths = [base / str(name)] if found is None else [shard.path for shard in found]
+    if len(paths) != len(shards):
+        raise JobError(
+            f"data.{role}: got {len(paths)} files, expected {len(shards)}: one for each of "
+            f"data.path's, from {shards[0].path} to {shards[-1].path}; name as many, in the same "
+            "order"
+        )
+    return paths

@@ -75,7 +75,7 @@ NEEDED: dict[Purpose, tuple[str, ...]] = {
 
 
 def is_file(name: str | int) -> bool:
-    """Whether a column is named by a file of its own, as with .npy files."""
+    """Whether a column is named by a file of its own, or a pattern of files: by .npy files."""
     return str(name).endswith(".npy")
 
 

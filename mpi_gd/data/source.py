@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,12 @@ from mpi_gd.data.roles import ROLES, Purpose, find_invalid
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.errors import DataError
 
-__all__ = ["Block", "Features", "Source", "Target", "shown"]
+if TYPE_CHECKING:
+    from mpi_gd.data.rowfiles import RowsInFile
 
-# (rows, n_features): an array of float64, float32 or float16, C-contiguous; or a matrix.Csr.
+__all__ = ["Block", "Features", "Learned", "Source", "Target", "shown"]
+
+# (rows, n_features): an array of float64, float32 or float16, C-contiguous; or a matrix.Matrix.
 Features = Any
 # (rows,) of float64, or of text (dtype kind "U").
 Target = NDArray[Any]
@@ -37,6 +40,17 @@ class Block:
     """NaN if the target is not read."""
     extras: Mapping[str, NDArray[Any]]
     """(rows,) of float64 or text: what else is read, by role."""
+
+
+class Learned(Protocol):
+    """What is known of how columns become features, for those who only keep it and compare it."""
+
+    @property
+    def digest(self) -> str:
+        """Describe it in few characters that tell one from another."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it."""
 
 
 class Source(ABC):
@@ -56,8 +70,12 @@ class Source(ABC):
     dtype: np.dtype[Any]
     # Name of the target; empty if the file was opened without one.
     target_name: str
+    # What makes features of the columns that are read; None if they are the features.
+    recipe: Learned | None = None
     # The names, by role, of the further columns that are read.
     role_names: Mapping[str, str] = MappingProxyType({})
+    # The roles, the target's among them, that are read as text.
+    texts: frozenset[str] = frozenset()
 
     @classmethod
     @abstractmethod
@@ -81,9 +99,29 @@ class Source(ABC):
     def settle(self, total: NDArray[np.int64]) -> None:  # noqa: B027 - most formats need none
         """Take the sum of the surveys of all parts; afterwards `n_samples` is known."""
 
+    @classmethod
+    def survey_room(cls, size: int) -> int:
+        """Return how many counts the survey of a file of `size` bytes has at most.
+
+        0: there are none, or nobody can tell before it is opened. More: rows are known by
+        `rows_counted`, and `settle` takes counts with any number of zeros after them.
+        """
+        return 0
+
+    def rows_counted(self, counts: NDArray[np.int64], part: int) -> int:
+        """Return how many rows a part's survey stands for: added over the parts, `n_samples`."""
+        raise NotImplementedError(f"{type(self).__name__} has no room for counts")
+
     def guess_rows(self) -> int:
         """Return about how many rows there are, without a survey."""
         return self.n_samples
+
+    def count_stored(self, bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many numbers the rows [bounds[i], bounds[i + 1]) store, (len(bounds) - 1,).
+
+        It decides how the rows are divided and nothing else: about so many will do.
+        """
+        return np.diff(bounds * self.n_stored // max(1, self.n_samples))
 
     @abstractmethod
     def read(self, start: int, stop: int) -> Block:
@@ -92,6 +130,10 @@ class Source(ABC):
         X is a read-only map of the file where its bytes can be used as they are, else aligned
         memory. Raises DataError, naming file, line and column.
         """
+
+    def in_files(self) -> Sequence[RowsInFile]:
+        """Return where X lies row by row as it is used; nothing where it has to be converted."""
+        return ()
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -1,4 +1,4 @@
-"""A source of sparse rows: three stored arrays, named as SciPy does, and y and the rest."""
+"""Sparse rows: three stored arrays, named as SciPy does, and those of y and the rest."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from mpi_gd.data.source import Block, Source
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.store import ArrayStore, Roles, find_roles
 from mpi_gd.data.stored import StoredArray, describe_files
-from mpi_gd.data.vectors import check_column, column_values
-from mpi_gd.errors import DataError, JobError
+from mpi_gd.data.vectors import check_column, column_values, roles_of_text
+from mpi_gd.errors import DataError, JobError, NoRowsError
 from mpi_gd.matrix import Csr
 
 __all__ = ["SparseParts", "SparseSource", "is_sparse", "sparse_parts"]
@@ -58,7 +58,8 @@ def sparse_parts(
             f" {again}"
         )
     if shape[0] < 1 or not 1 <= shape[1] <= _MOST_FEATURES:
-        raise DataError(
+        error = NoRowsError if shape[0] == 0 and 1 <= shape[1] <= _MOST_FEATURES else DataError
+        raise error(
             f"{where}: got {shape[0]} rows and {shape[1]} features, expected at least one of each, "
             f"and at most {_MOST_FEATURES} features; {again}"
         )
@@ -102,6 +103,7 @@ class SparseSource(Source):
         self._y, self.target_name = roles.target, roles.target_name
         self._extras = {role: array for role, (_, array) in roles.extras.items()}
         self.role_names = {role: name for role, (name, _) in roles.extras.items()}
+        self.texts = roles_of_text(self._y, self._extras)
         for role, array in [("target", self._y), *self._extras.items()]:
             if array is not None:
                 check_column(array, self.n_samples, parts.where, role)
@@ -142,6 +144,12 @@ class SparseSource(Source):
             y if self._y is None else column_values(self._y, start, stop),
             {role: column_values(array, start, stop) for role, array in self._extras.items()},
         )
+
+    def count_stored(self, bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many numbers the rows between the bounds store."""
+        first, last = int(bounds[0]), int(bounds[-1])
+        indptr = self._indptr.rows(first, last + 1, np.dtype(np.int64))
+        return np.maximum(np.diff(indptr[bounds - first]), 0)
 
     def _check_indptr(self, indptr: NDArray[np.int64], start: int, stop: int) -> None:
         """Raise DataError unless the rows' bounds rise from 0 to the number of numbers."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mpi_gd.data.roles import NEEDED, ROLES, find_invalid
+from mpi_gd.data.roles import NEEDED, ROLES, find_invalid, is_file
 
 __all__ = ["DataSpec"]
 
@@ -24,31 +24,35 @@ class DataSpec:
     Raises ValueError, beginning with the field's name, for a value that can mean nothing.
     """
 
-    path: str = ""
-    """File to read, relative to the job file's folder. With .npy: the file of X."""
+    path: str | list[str] = ""
+    """File to read, relative to the job file's folder. With .npy: the file of X. Or shards of one
+    format that are one data set: a list of files in their order; a folder, or a pattern as in
+    "data/*.csv" (** for any folders), whose files are taken in the order of their paths, as plain
+    text. Files and folders in it whose names begin with . or _, and .crc files, are passed over."""
 
-    target: str | int = ""
+    target: str | int | list[str] = ""
     """What to learn. CSV: the name of a column, or its number (the first is 0, the last is -1).
     .npz, HDF5, safetensors: the name of an array ("y" if empty), or a .npy file. .npy: the file of
-    y, relative as `path` is."""
+    y, relative as `path` is; with shards a list of files or a pattern, one file for each shard, in
+    their order."""
 
-    weight: str | int = ""
+    weight: str | int | list[str] = ""
     """How much each row counts: 0 or more; a row of weight 0 takes no part, though its cells must
     be valid. A column, named as the target is, that is no feature; none if empty."""
 
-    offset: str | int = ""
+    offset: str | int | list[str] = ""
     """What is added to each row's linear predictor, in predictions too. A column as `weight`."""
 
-    exposure: str | int = ""
+    exposure: str | int | list[str] = ""
     """Time or size in which events were counted, above 0: its logarithm is added to the linear
     predictor of a model with log link, so that a prediction is for the row's own exposure. A column
     as `weight`."""
 
-    trials: str | int = ""
+    trials: str | int | list[str] = ""
     """Binomial loss: how many trials each row stands for; the target is the number of successes
     among them. A column as `weight`."""
 
-    cluster: str | int = ""
+    cluster: str | int | list[str] = ""
     """Which rows are of one group, for cluster-robust standard errors: whole numbers, or text, as
     which those of a CSV file are compared. A column as `weight`."""
 
@@ -71,8 +75,19 @@ class DataSpec:
     header: Literal["auto", "yes", "no"] = "auto"
     """CSV: whether the first line names the columns; "auto" looks for numbers in it."""
 
-    delimiter: str = ","
-    """CSV: the character between two cells."""
+    delimiter: str = "auto"
+    """CSV: the character between two cells; "auto" is a tab in files called .tsv, else a comma."""
+
+    include: list[str] = field(default_factory=list)
+    """Names of the columns that are features, or patterns as in "x*"; all others are not read.
+    Empty: all that are not excluded."""
+
+    exclude: list[str] = field(default_factory=list)
+    """Names of columns that are no features, or patterns; in tables they may hold anything."""
+
+    text: list[str] = field(default_factory=list)
+    """CSV: names of columns, or patterns, that hold text though it looks like numbers, as codes
+    with zeros in front."""
 
     dtype: Literal["auto", "float64", "float32", "float16"] = "auto"
     """Type X is kept in; "auto" is the file's own float type if it has one (float32 for bfloat16),
@@ -81,14 +96,30 @@ class DataSpec:
     test_fraction: float = 0.0
     """Share of the rows held out for the final evaluation, chosen by row number and seed."""
 
-    test: str = ""
-    """A file of the same format to evaluate on, instead of a share of the rows."""
+    test: str | list[str] = ""
+    """A file of the same format to evaluate on, instead of a share of the rows; or shards, as
+    `path`."""
 
-    test_target: str = ""
-    """.npy: the file of the test file's y."""
+    test_target: str | list[str] = ""
+    """.npy: the file of the test file's y; or as many as there are shards."""
 
     test_files: dict[str, str] = field(default_factory=dict)
     """.npy: the test file's further files, by key, as in {weight = "test-weight.npy"}."""
+
+    balance: Literal["auto", "rows", "bytes", "nonzeros"] = "auto"
+    """What the ranks are to have alike: rows, bytes of X, or numbers that a sparse X stores;
+    "auto": rows, or bytes where X is sparse. The model is the same, bit for bit, in any case."""
+
+    memory: Literal["auto", "map", "keep", "stream"] = "auto"
+    """Where X is: "map": in a map of its file where that can be used as it is, else in memory;
+    "keep": in memory; "stream": on a disk, to be read again with every pass, ahead of the
+    computing, a few MiB at a time. "auto": "map" on a rank whose rows fit into the memory that it
+    may take, else "stream". The model is the same, bit for bit, in any case."""
+
+    scratch: str = ""
+    """A folder on a disk of the host where rows are put aside for "stream" that cannot be read from
+    their file as they are (text, compressed, another type); the temporary one ($TMPDIR) if
+    empty. Nothing is left there."""
 
     standardize: bool = False
     """Train on columns shifted and scaled to mean 0 and deviation 1; coefficients are reported
@@ -105,7 +136,7 @@ class DataSpec:
                 f"test is {self.test!r} and test_fraction is {self.test_fraction}: expected one "
                 "of them; remove the other"
             )
-        if self.test.endswith(".npy") != bool(self.test_target):
+        if is_file(_first(self.test)) != bool(self.test_target):
             raise ValueError(
                 f"test_target must be the file of y for a test file .npy, and for no other, got "
                 f"{self.test_target!r} with test = {self.test!r}"
@@ -115,6 +146,8 @@ class DataSpec:
         plain = len(self.delimiter) == 1 and (
             self.delimiter.isprintable() or self.delimiter == "\t"
         )
+        if self.delimiter == "auto":
+            return
         if not plain or not self.delimiter.isascii() or self.delimiter in '"' + _PARTS_OF_NUMBERS:
             raise ValueError(
                 'delimiter must be one ASCII character that is no part of a number, as "," ";" or '
@@ -123,16 +156,23 @@ class DataSpec:
 
     @property
     def roles(self) -> dict[str, str | int]:
-        """Return the columns, by role, that are given besides the target."""
-        found = {role: getattr(self, role) for role in ROLES}
+        """Return the columns, by role, that are given besides the target; of a list the first."""
+        found = {role: _first(getattr(self, role)) for role in ROLES}
         return {role: column for role, column in found.items() if column != ""}
 
     @property
     def named_columns(self) -> dict[str, str | int]:
         """Return the target, which may be empty, and the columns that are given besides it."""
-        return {"target": self.target, **self.roles}
+        return {"target": _first(self.target), **self.roles}
 
-    def with_columns(self, names: Mapping[str, str | int]) -> DataSpec:
+    @property
+    def shown_path(self) -> str:
+        """Return the path for messages; of a list the first."""
+        if isinstance(self.path, str) or len(self.path) < 2:
+            return str(_first(self.path))
+        return f"{self.path[0]} and {len(self.path) - 1} more"
+
+    def with_columns(self, names: Mapping[str, str | int | list[str]]) -> DataSpec:
         """Return the same with other columns, by role."""
         changed: dict[str, Any] = dict(names)
         return dataclasses.replace(self, **changed)
@@ -140,7 +180,7 @@ class DataSpec:
     def _check_test_files(self) -> None:
         """Raise ValueError unless a test file .npy has the files that scoring it takes."""
         needed = [role for role in self.roles if role in NEEDED["score"]]
-        if not self.test.endswith(".npy"):
+        if not is_file(_first(self.test)):
             needed = []
         if set(self.test_files) != set(needed):
             given = ", ".join(self.test_files) or "none"
@@ -158,3 +198,10 @@ class DataSpec:
                 raise ValueError(
                     f"class_weight of {label!r} must be a number from 1e-100 to 1e100, got {weight}"
                 )
+
+
+def _first(given: str | int | list[str]) -> str | int:
+    """Return what is given, or the first of a list; empty if there is none."""
+    if isinstance(given, list):
+        return given[0] if given else ""
+    return given

@@ -79,14 +79,19 @@ class MappedArray(StoredArray):
 
     offset: int
 
+    def lies_as(self, dtype: np.dtype[Any]) -> bool:
+        """Whether the bytes can be used as C-contiguous rows of a type."""
+        header = self.header
+        is_type = header.dtype == dtype and header.dtype.isnative
+        # A member of a zip lies at any byte; BLAS would copy it at each use.
+        return is_type and not header.fortran_order and not self.offset % dtype.alignment
+
     def rows(self, start: int, stop: int, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return a read-only map of the rows if their bytes can be used, else a copy."""
         header = self.header
         with open_same(self.path, self.stamp) as file:
             whole = self._map(file)
-            usable = header.dtype == dtype and header.dtype.isnative
-            # A member of a zip lies at any byte; BLAS would copy it at each use.
-            if usable and not header.fortran_order and whole.flags.aligned:
+            if self.lies_as(dtype):
                 return whole[start:stop]
             out = aligned_empty((stop - start, *header.shape[1:]), dtype)
             row_bytes = header.row_items * max(header.dtype.itemsize, dtype.itemsize)

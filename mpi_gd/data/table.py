@@ -45,6 +45,13 @@ class TableSource(Source):
         Raises DataError, naming file, place and column, for what is not of the column's kind.
         """
 
+    def expect(self, kinds: Mapping[str, Kind]) -> None:
+        """Take it that columns are of these kinds, where the file does not say what they are.
+
+        Kinds of text files are guessed from the first rows, and a model knows better: what was
+        text in the training is text, though all of it may be digits now.
+        """
+
     @abstractmethod
     def locate_cell(self, row: int, name: str) -> str:
         """Name the place of a global row's value in a column, for messages."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,13 @@ from mpi_gd.data.roles import ROLES
 from mpi_gd.data.stored import StoredArray
 from mpi_gd.errors import DataError
 
-__all__ = ["check_column", "column_values"]
+__all__ = ["check_column", "column_values", "roles_of_text"]
+
+
+def roles_of_text(target: StoredArray | None, extras: Mapping[str, StoredArray]) -> frozenset[str]:
+    """Return the roles whose arrays hold text."""
+    arrays = {**extras, **({"target": target} if target else {})}
+    return frozenset(role for role, array in arrays.items() if array.header.dtype.kind in "US")
 
 
 def check_column(array: StoredArray, n_samples: int, where: str, role: str) -> None:

@@ -13,7 +13,7 @@ from mpi_gd.comm import World
 from mpi_gd.evaluation.amounts import amount_ranking, predicted_of_unit
 from mpi_gd.evaluation.classes import class_ranking, predicted_class
 from mpi_gd.evaluation.metric import Cell, Metric, Table, is_of_amounts
-from mpi_gd.evaluation.ranking import Ranking
+from mpi_gd.evaluation.quantiles import cut_by_mass
 from mpi_gd.evaluation.rows import ScoredRows
 from mpi_gd.losses import Loss
 
@@ -88,10 +88,10 @@ class CalibrationByQuantile(Metric):
         predicted = rows.prediction(world, loss)
         if loss.task == "numbers":
             ranking = amount_ranking(world, loss, rows)
-            edges = _quantiles(world, ranking, (0,))
+            edges, _ = cut_by_mass(world, ranking, (0,), _BINS)
             scores, shown = predicted_of_unit(world, loss, rows), edges
         else:
-            edges = _quantiles(world, class_ranking(world, rows), (0, 1))
+            edges, _ = cut_by_mass(world, class_ranking(world, rows), (0, 1), _BINS)
             scores, shown = rows.z, loss.inverse_link(edges)
 
         def binned(tile: slice) -> Binned:
@@ -137,22 +137,3 @@ def _means(sums: Floats) -> dict[str, Cell]:
     weight, unit, predicted, observed = (float(value) for value in sums)
     support = int(weight) if weight.is_integer() else weight
     return {"predicted": predicted / unit, "observed": observed / unit, "support": support}
-
-
-def _quantiles(world: World, ranking: Ranking, columns: tuple[int, ...]) -> Floats:
-    """Return the distinct upper edges of bins of equal mass, the last the largest score.
-
-    Edge q is the smallest score at or below which q tenths of the columns' mass lie; collective.
-    """
-    reached = np.zeros(ranking.scores.size, dtype=np.int64)
-    for column in columns:
-        reached += ranking.below(column) + ranking.masses[column]
-    before = sum(ranking.before[column] for column in columns)
-    total = sum(ranking.totals[column] for column in columns)
-    edges = np.full(_BINS, -np.inf)
-    for q in range(_BINS):
-        wanted = -(-(q + 1) * total // _BINS)  # rounded up
-        if ranking.scores.size and before < wanted <= reached[-1]:
-            edges[q] = ranking.scores[np.searchsorted(reached, wanted)]
-    world.allreduce_max(edges)
-    return np.unique(edges)

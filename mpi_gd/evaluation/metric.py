@@ -30,6 +30,8 @@ class Metric(ABC):
     """The tasks of the losses that it judges."""
     needs_probabilities: ClassVar[bool] = False
     """Whether it asks a classifier for probabilities."""
+    is_curve: ClassVar[bool] = False
+    """Whether it is a table to be drawn, which is too long to be read."""
 
     @property
     @abstractmethod

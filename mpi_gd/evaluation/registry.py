@@ -13,7 +13,9 @@ from mpi_gd.evaluation.mean_loss import LogLoss, MeanLoss
 from mpi_gd.evaluation.metric import Metric
 from mpi_gd.evaluation.per_class import ConfusionMatrix, MacroF1, PerClass, WeightedF1
 from mpi_gd.evaluation.r2 import R2
+from mpi_gd.evaluation.residuals import Residuals
 from mpi_gd.evaluation.rmse import Rmse
+from mpi_gd.evaluation.roc_curve import RocCurve
 
 __all__ = ["METRICS"]
 
@@ -44,4 +46,6 @@ METRICS: dict[str, Metric] = {
     "confusion": ConfusionMatrix(),
     "calibration": Calibration(),
     "calibration_by_quantile": CalibrationByQuantile(),
+    "roc_curve": RocCurve(),
+    "residuals": Residuals(),
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mpi_gd.losses.kinked import Kinked
 from mpi_gd.losses.loss import Floats, Loss
 from mpi_gd.losses.residual import Residual
 from mpi_gd.losses.softening import soft_bend, soft_positive
@@ -15,14 +16,11 @@ __all__ = ["EpsilonInsensitive", "SmoothedEpsilonInsensitive", "require_tube"]
 
 
 @dataclass(frozen=True)
-class EpsilonInsensitive(Residual):
+class EpsilonInsensitive(Residual, Kinked):
     """loss(y, z) = max(0, |z - y| - epsilon)."""
 
     epsilon: float = 0.1
     """Residuals up to this size cost nothing; 0 or more, in units of y."""
-
-    is_smooth = False
-    curvature = math.inf
 
     def __post_init__(self) -> None:
         require_tube(self.epsilon)
@@ -36,9 +34,15 @@ class EpsilonInsensitive(Residual):
         np.multiply(z, losses > 0, out=z)
         return np.maximum(losses, 0.0, out=losses)
 
-    def second_derivative(self, z: Floats, target: Floats) -> Floats:
-        """Return 0, what it is where it exists."""
-        return np.zeros(len(z))
+    def slopes(self, target: Floats) -> tuple[Floats, Floats]:
+        """Return -1 and 1."""
+        return np.full(len(target), -1.0), np.ones(len(target))
+
+    def slack(self, z: Floats, target: Floats, r: Floats) -> Floats:
+        """Return loss + epsilon |r| - r (z - y)."""
+        residual = z - target
+        losses = np.maximum(np.abs(residual) - self.epsilon, 0.0)
+        return losses + self.epsilon * np.abs(r) - r * residual
 
     def smoothed(self, width: float) -> Loss:
         """Return a loss that is larger by at most 2 width log 2."""

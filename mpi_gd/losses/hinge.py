@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from mpi_gd.losses.kinked import Kinked
 from mpi_gd.losses.loss import Floats, Loss
 from mpi_gd.losses.margin import Margin
 from mpi_gd.losses.softening import soft_bend, soft_positive
@@ -15,14 +15,11 @@ __all__ = ["Hinge", "SmoothedHinge"]
 
 
 @dataclass(frozen=True)
-class Hinge(Margin):
+class Hinge(Margin, Kinked):
     """loss(y, z) = max(0, 1 - s z), s = 1 for the second label, -1 for the first.
 
     scikit-learn's LinearSVC(loss="hinge", C=c) is alpha = 1 / (c n_samples) here.
     """
-
-    is_smooth = False
-    curvature = math.inf
 
     def rows(self, z: Floats, target: Floats) -> Floats:
         """Return the losses; z becomes -s where they are positive, else 0 (a subgradient)."""
@@ -31,9 +28,14 @@ class Hinge(Margin):
         np.maximum(losses, 0.0, out=losses)
         return losses
 
-    def second_derivative(self, z: Floats, target: Floats) -> Floats:
-        """Return 0, what it is where it exists."""
-        return np.zeros(len(z))
+    def slopes(self, target: Floats) -> tuple[Floats, Floats]:
+        """Return -1 and 0 of the second label, 0 and 1 of the first."""
+        return np.minimum(-target, 0.0), np.maximum(-target, 0.0)
+
+    def slack(self, z: Floats, target: Floats, r: Floats) -> Floats:
+        """Return max(0, t) + s r t, t = 1 - s z."""
+        violation = _violation(z, target)
+        return np.maximum(violation, 0.0) + target * r * violation
 
     def smoothed(self, width: float) -> Loss:
         """Return a loss that is larger by at most width log 2."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mpi_gd.losses.kinked import Kinked
 from mpi_gd.losses.loss import Floats, Loss
 from mpi_gd.losses.residual import Residual
 from mpi_gd.losses.softening import soft_bend, soft_positive
@@ -15,7 +16,7 @@ __all__ = ["Quantile", "SmoothedQuantile"]
 
 
 @dataclass(frozen=True)
-class Quantile(Residual):
+class Quantile(Residual, Kinked):
     """loss(y, z) = q (y - z) for y >= z, (1 - q) (z - y) else: z estimates the q-quantile of y.
 
     R. Koenker and G. Bassett, "Regression Quantiles", Econometrica 46 (1978) 33-50.
@@ -24,23 +25,29 @@ class Quantile(Residual):
     quantile: float = 0.5
     """q, between 0 and 1; 0.5 is the median, the least sum of |y - z|."""
 
-    is_smooth = False
-    curvature = math.inf
-
     def __post_init__(self) -> None:
         _require_share(self.quantile)
 
     def rows(self, z: Floats, target: Floats) -> Floats:
         """Return the losses; z becomes 1 - q where z > y, -q where z < y, 0 at y."""
         z -= target
-        losses = np.maximum((1.0 - self.quantile) * z, -self.quantile * z)
+        losses = self._of(z)
         slope = np.where(z > 0, 1.0 - self.quantile, np.where(z < 0, -self.quantile, 0.0))
         np.copyto(z, slope)
         return losses
 
-    def second_derivative(self, z: Floats, target: Floats) -> Floats:
-        """Return 0, what it is where it exists."""
-        return np.zeros(len(z))
+    def slopes(self, target: Floats) -> tuple[Floats, Floats]:
+        """Return -q and 1 - q."""
+        return np.full(len(target), -self.quantile), np.full(len(target), 1.0 - self.quantile)
+
+    def slack(self, z: Floats, target: Floats, r: Floats) -> Floats:
+        """Return loss - r (z - y)."""
+        residual = z - target
+        return self._of(residual) - r * residual
+
+    def _of(self, residual: Floats) -> Floats:
+        """Return the losses of z - y."""
+        return np.maximum((1.0 - self.quantile) * residual, -self.quantile * residual)
 
     def smoothed(self, width: float) -> Loss:
         """Return a loss that is larger by at most width log 2."""

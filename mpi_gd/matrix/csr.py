@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,31 @@ from mpi_gd.matrix.matrix import Block, Floats, Matrix, Reader
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["Csr"]
+__all__ = ["Csr", "CsrBlock"]
+
+
+class _CsrArrays(Protocol):
+    """What SciPy's compressed rows have."""
+
+    @property
+    def data(self) -> NDArray[Any]:
+        """The numbers."""
+
+    @property
+    def indices(self) -> NDArray[Any]:
+        """Their columns."""
+
+    @property
+    def indptr(self) -> NDArray[Any]:
+        """Where each row begins among them."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+
+
+# How many products of filled rows take the time of one of rows without zeros.
+_FILLED_SPEED = 64
 
 
 class Csr(Matrix):
@@ -112,13 +136,13 @@ class _CsrReader(Reader):
 
     def __init__(self, rows: csr_array) -> None:
         self._rows = rows
-        self._blocks: dict[tuple[int, int], _CsrBlock] = {}
+        self._blocks: dict[tuple[int, int], CsrBlock] = {}
 
     def block(self, first: int, last: int) -> Block:
         """Return the rows [first, last)."""
         found = self._blocks.get((first, last))
         if found is None:
-            found = self._blocks[first, last] = _CsrBlock(self._rows, first, last)
+            found = self._blocks[first, last] = CsrBlock(self._rows, first, last)
         return found
 
     def put(self, first: int, last: int, out: Floats) -> None:
@@ -126,25 +150,26 @@ class _CsrReader(Reader):
         out[:] = self.block(first, last).dense()
 
 
-class _CsrBlock(Block):
+class CsrBlock(Block):
     """A few thousand rows.
 
     The products with vectors are those of SciPy, which adds them to what it is given: so nothing
     is made that is as wide as X, and no block is checked again.
     """
 
-    def __init__(self, rows: csr_array, first: int, last: int) -> None:
+    def __init__(self, rows: _CsrArrays, first: int, last: int) -> None:
+        """Take the rows [first, last) of a matrix that has no column twice in a row."""
         begin, end = int(rows.indptr[first]), int(rows.indptr[last])
         self._shape = last - first, rows.shape[1]
-        self._data, self._indices = rows.data[begin:end], rows.indices[begin:end]
-        self._indptr = rows.indptr[first : last + 1] - rows.indptr[first]
+        self.data, self.indices = rows.data[begin:end], rows.indices[begin:end]
+        self.indptr = rows.indptr[first : last + 1] - rows.indptr[first]
 
     @cached_property
     def _rows(self) -> csr_array:
         """Return the rows as SciPy's matrix."""
         from scipy.sparse import csr_array
 
-        return csr_array((self._data, self._indices, self._indptr), shape=self._shape)
+        return csr_array((self.data, self.indices, self.indptr), shape=self._shape)
 
     def times(self, w: Floats, out: Floats) -> None:
         """Put X w into `out`."""
@@ -156,14 +181,14 @@ class _CsrBlock(Block):
         out[...] = 0.0
         n, d = self._shape
         w = np.ascontiguousarray(w)
-        _sparsetools.csr_matvec(n, d, self._indptr, self._indices, self._data, w, out)
+        _sparsetools.csr_matvec(n, d, self.indptr, self.indices, self.data, w, out)
 
     def add_transposed_times(self, r: Floats, out: Floats) -> None:
         """Add X' r to `out`."""
         if r.ndim > 1:
             out += self._rows.T @ r
         else:
-            self._add_columns(self._data, r, out)
+            self._add_columns(self.data, r, out)
 
     def _add_columns(self, data: Floats, r: Floats, out: Floats) -> None:
         """Add X' r to `out`, X's numbers being `data`."""
@@ -172,10 +197,24 @@ class _CsrBlock(Block):
         # The rows of X are the compressed columns of its transpose.
         n, d = self._shape
         r = np.ascontiguousarray(r)
-        _sparsetools.csc_matvec(d, n, self._indptr, self._indices, data, r, out)
+        _sparsetools.csc_matvec(d, n, self.indptr, self.indices, data, r, out)
 
     def add_gram(self, h: Floats, out: Floats) -> None:
-        """Add X' diag(h) X: of the rows filled up, of which there are few at a time."""
+        """Add X' diag(h) X as (sqrt(h) X)'(sqrt(h) X): of the rows filled up, or as they are.
+
+        BLAS multiplies filled rows many times as fast, and those of categories have so few numbers
+        that it is slower all the same.
+        """
+        n, d = self._shape
+        if _FILLED_SPEED * len(self.data) ** 2 < (n * d) ** 2:
+            from scipy.sparse import csr_array
+
+            data = self.data * np.repeat(np.sqrt(h), np.diff(self.indptr))
+            sparse = csr_array((data, self.indices, self.indptr), shape=self._shape)
+            product = (sparse.T @ sparse).tocoo()
+            # Each place is there once.
+            out[product.row, product.col] += product.data
+            return
         weighted = self._rows.toarray()
         weighted *= np.sqrt(h)[:, None]
         out += np.dot(weighted.T, weighted)
@@ -188,8 +227,8 @@ class _CsrBlock(Block):
         """Add the sums of x - c and (x - c)^2: those of the numbers, corrected for the zeros."""
         total = float(np.add.reduce(weight))
         first = np.zeros_like(center)
-        self._add_columns(self._data, weight, first)
-        self._add_columns(np.square(self._data), weight, sums[1])
+        self._add_columns(self.data, weight, first)
+        self._add_columns(np.square(self.data), weight, sums[1])
         # sum (x - c)^2 = sum x^2 - c (2 sum x - n c)
         sums[1] -= center * (2.0 * first - total * center)
         first -= total * center

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from mpi_gd.matrix.half import Widener
 from mpi_gd.matrix.matrix import Block, Floats, Matrix, Reader
 
-__all__ = ["Dense"]
+__all__ = ["Dense", "DenseReader"]
 
 # Rows that fit the last level of cache need not be fetched ahead.
 _FETCH_BYTES = 16 << 20
@@ -32,7 +33,7 @@ class Dense(Matrix):
 
     def reader(self, block_rows: int, shift: Floats | None = None) -> Reader:
         """Plan to read blocks; those that need no conversion are not copied."""
-        return _DenseReader(self.x, block_rows, shift)
+        return _ArrayReader(self, block_rows, shift)
 
     def part(self, first: int, last: int) -> Matrix:
         """Return a view of the rows [first, last)."""
@@ -51,25 +52,29 @@ class Dense(Matrix):
         return np.asarray(self.x[:, places])
 
 
-class _DenseReader(Reader):
-    """Blocks of an array, converted to float64 and shifted where that is needed."""
+class DenseReader(Reader):
+    """Blocks of full rows, converted to float64 and shifted where that is needed."""
 
-    def __init__(self, x: NDArray[Any], block_rows: int, shift: Floats | None) -> None:
-        self._x, self._shift = x, shift
-        d = x.shape[1]
-        is_copied = shift is not None or x.dtype != np.float64
+    def __init__(self, matrix: Matrix, block_rows: int, shift: Floats | None) -> None:
+        self._shift = shift
+        d, dtype = matrix.shape[1], matrix.dtype
+        is_copied = shift is not None or dtype != np.float64
         self._copy = np.empty((block_rows, d)) if is_copied else None
-        self._widener = Widener() if x.dtype == np.float16 else None
-        self._is_fetched = not is_copied and x.nbytes > _FETCH_BYTES
+        self._widener = Widener() if dtype == np.float16 else None
+        self._is_fetched = not is_copied and matrix.nbytes > _FETCH_BYTES
         self._block_rows = block_rows
         self._product = np.empty(d)
         self._weighted: Floats | None = None
         self._gram: Floats | None = None
 
+    @abstractmethod
+    def _rows(self, first: int, last: int) -> NDArray[Any]:
+        """Return rows as they are stored."""
+
     def block(self, first: int, last: int) -> Block:
         """Return rows of X as float64, shifted, in the cache."""
-        x = self._x[first:last]
         if self._copy is None:
+            x = self._rows(first, last)
             if self._is_fetched:
                 # Touch one number a cache line: a plain stream of loads runs at the speed of the
                 # memory, where the matrix product alone, which computes between its loads, gets
@@ -83,7 +88,7 @@ class _DenseReader(Reader):
 
     def put(self, first: int, last: int, out: Floats) -> None:
         """Copy rows, at the speed of the memory."""
-        x = self._x[first:last]
+        x = self._rows(first, last)
         if self._widener is not None:
             self._widener.widen(x, out)
             x = out
@@ -95,9 +100,21 @@ class _DenseReader(Reader):
     def gram_scratch(self) -> tuple[Floats, Floats]:
         """Return room for a block and for its Gram matrix; few ask for it."""
         if self._weighted is None or self._gram is None:
-            d = self._x.shape[1]
+            d = len(self._product)
             self._weighted, self._gram = np.empty((self._block_rows, d)), np.empty((d, d))
         return self._weighted, self._gram
+
+
+class _ArrayReader(DenseReader):
+    """Blocks of an array."""
+
+    def __init__(self, matrix: Dense, block_rows: int, shift: Floats | None) -> None:
+        super().__init__(matrix, block_rows, shift)
+        self._x = matrix.x
+
+    def _rows(self, first: int, last: int) -> NDArray[Any]:
+        """Return a view of the rows."""
+        return self._x[first:last]
 
 
 class _DenseBlock(Block):
@@ -105,7 +122,7 @@ class _DenseBlock(Block):
 
     __slots__ = ("_product", "_reader", "_x")
 
-    def __init__(self, x: Floats, product: Floats, reader: _DenseReader) -> None:
+    def __init__(self, x: Floats, product: Floats, reader: DenseReader) -> None:
         self._x, self._product, self._reader = x, product, reader
 
     def times(self, w: Floats, out: Floats) -> None:

@@ -12,7 +12,7 @@ from mpi_gd.matrix.matrix import Floats
 
 __all__ = ["Widener"]
 
-# So many numbers at a time: the scratch stays in the cache, and the calls cost little beside it.
+# So many numbers at a time: their scratch stays in the cache, and calls cost little beside them.
 _PIECE = 1 << 17
 _ABSOLUTE, _INFINITE = np.int16(0x7FFF), 0x7C00
 # Where float32 has what float16 has: the sign, and its exponent and fraction moved up by 13 bits.

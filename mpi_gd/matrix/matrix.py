@@ -49,6 +49,11 @@ class Block(ABC):
 class Reader(ABC):
     """A way through a matrix, with the scratch of one block: one block is in use at a time."""
 
+    def expect(  # noqa: B027 - rows in memory need not know
+        self, pieces: Sequence[tuple[int, int]]
+    ) -> None:
+        """Hear which rows are asked for next: block by block of each piece [start, stop)."""
+
     @abstractmethod
     def block(self, first: int, last: int) -> Block:
         """Return the local rows [first, last), which are brought into the cache."""
@@ -115,3 +120,7 @@ class Matrix(ABC):
     @abstractmethod
     def columns(self, places: NDArray[np.int64]) -> NDArray[Any]:
         """Return a few columns as a dense array (n_rows, len(places))."""
+
+    def with_columns(self, places: NDArray[np.int64]) -> Matrix:
+        """Return the rows of these columns, in this order."""
+        raise NotImplementedError("whoever has full rows in memory chooses the columns")

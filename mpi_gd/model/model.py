@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from mpi_gd.errors import ModelError
 from mpi_gd.losses import Loss
 from mpi_gd.model.labels import as_labels
+
+if TYPE_CHECKING:
+    from mpi_gd.prepare.recipe import Recipe
 
 __all__ = ["Model"]
 
@@ -81,6 +84,20 @@ class Model:
         if self.classes is None:
             raise ModelError("this model predicts numbers and has no labels")
         return as_labels(self.classes)
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """Return what makes X of columns as they are in a file; None if these are X.
+
+        `model.predict(model.recipe.apply(columns))`, for columns by name: `mpi_gd.data.columns`.
+        Raises ModelError when it is damaged.
+        """
+        if "prepare" not in self.metadata:
+            return None
+        # Most models have none.
+        from mpi_gd.prepare.recipe import Recipe
+
+        return Recipe.from_json(self.metadata["prepare"])
 
     def decision(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Return z = X @ coef + intercept, (n,) or (n, K), for X (n, d) of any number type.

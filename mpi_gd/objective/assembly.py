@@ -45,6 +45,14 @@ class Assembly:
         self._bend(hessian, self._penalty.hessian_diagonal(), self._fixed)
         return dataclasses.replace(answer, hessian=hessian)
 
+    def mean(self, sums: Floats) -> Floats:
+        """Return a mean of x times something, in the solver's coordinates, without a penalty."""
+        mean = self._scaling.gradient(sums)
+        mean /= float(sums[WEIGHT]) or 1.0
+        if self._fixed is not None:
+            mean[self._fixed] = 0.0
+        return mean
+
     def _factors(self, means: Floats) -> tuple[Floats, Floats]:
         """Return the Kronecker factors of the Hessian."""
         n_outputs = self._scaling.n_outputs

@@ -6,9 +6,10 @@ minimum from below (Rockafellar, "Convex Analysis", 1970, section 31):
     F* >= -mean loss*(r) - penalty*(-q).
 
 At an iterate r is the loss's derivative there, for which -loss*(r_i) = loss(z_i) - r_i z_i, so that
-no row need be read. What is left of free parameters' gradients is made up for as `reference` says,
-with the squared loss exactly; too large a q, where the penalty's conjugate is infinite, by
-shrinking r: -loss*(s r) >= -s loss*(r) + (1 - s) least loss.
+no row need be read; with kinks it is another, as `kinks` says. What is left of free parameters'
+gradients is made up for as `reference` says, with the squared loss exactly; too large a q, where
+the penalty's conjugate is infinite, by shrinking r: -loss*(s r) >= -s loss*(r) + (1 - s) least
+loss.
 
 Where the objective bends by m at least in every direction, |subgradient|^2 / (2 m) bounds as well.
 """
@@ -23,8 +24,12 @@ from numpy.typing import NDArray
 
 from mpi_gd.comm import World
 from mpi_gd.losses import Loss, Squared
+from mpi_gd.losses.kinked import Kinked
+from mpi_gd.objective.fenchel import conjugate_gap
 from mpi_gd.objective.gram import Squares
-from mpi_gd.objective.reference import Maker, find_reference
+from mpi_gd.objective.kinks import find_kinked_dual
+from mpi_gd.objective.objective import Objective
+from mpi_gd.objective.reference import References
 from mpi_gd.objective.rows import Floats, Rows
 from mpi_gd.objective.scaling import Scaling
 from mpi_gd.objective.start import weighted_means
@@ -54,27 +59,34 @@ class Certificate:
 
 @dataclass(frozen=True, eq=False)
 class Certifier:
-    """Bounds the gap of iterates of one objective."""
+    """Bounds the gap of iterates of one objective; all its methods are collective."""
 
+    world: World
+    rows: Rows
+    objective: Objective
     loss: Loss
     penalty: Bound
     scaling: Scaling
     free: NDArray[np.bool_]
     """(n_params,): the parameters that are not held at 0."""
-    squares: Squares | None
-    """The squared loss, where its second moments are known."""
-    maker: Maker | None
+    references: References
     least: float
     """The mean of the least loss that each row can have."""
-    rounding: float = 0.0
-    """What messages in float32 do to a component of the gradient, as a share of the residual."""
+
+    @property
+    def squares(self) -> Squares | None:
+        """Return the squared loss, where its second moments are known."""
+        return self.objective.squares
 
     def certify(self, step: Step) -> Certificate:
         """Return the best bound there is."""
-        bounds = {"duality gap": self._dual_gap(step), "strong convexity": self._convex_gap(step)}
+        duals = [self._dual_gap(step, softened) for softened in step.softened or (None,)]
+        bounds = {"duality gap": min(duals), "strong convexity": self._convex_gap(step)}
         name = min(bounds, key=bounds.__getitem__)
         gap, value = bounds[name], abs(step.value)
-        gap = max(gap, 0.0) + step.answer.value_error + _ROUNDING * value
+        # A value near 0 may be the difference of large numbers: the least loss is of their size.
+        size = value + abs(step.value - self.least)
+        gap = max(gap, 0.0) + step.answer.value_error + _ROUNDING * size
         if not math.isfinite(gap):
             return Certificate("", math.inf, None)
         digits = None
@@ -89,12 +101,13 @@ class Certifier:
 
     @property
     def _is_convex(self) -> bool:
-        return self.loss.is_convex and self.loss.is_smooth and self.penalty.is_convex
+        return self.loss.is_convex and self.penalty.is_convex
 
     def _convex_gap(self, step: Step) -> float:
         """Return the bound by strong convexity."""
         gradient = step.answer.gradient if step.subgradient is None else step.subgradient
-        if step.is_smoothed or not self._is_convex or not self.free.any():
+        # The gradient of a smoothed loss is none of the loss itself.
+        if step.softened or not self._is_convex or not self.free.any():
             return math.inf
         bend = self._least_bend()
         left = np.abs(gradient[self.free]) + self._error(step)
@@ -110,34 +123,61 @@ class Certifier:
         values = np.linalg.eigvalsh(hessian[np.ix_(self.free, self.free)])
         return float(values[0]) - _FLAT * float(values[-1])
 
-    def _dual_gap(self, step: Step) -> float:
-        """Return the bound by a dual point; infinite where none is found."""
+    def _dual_gap(self, step: Step, softened: tuple[Floats, float] | None) -> float:
+        """Return the bound by a dual point; infinite where none is found.
+
+        `softened` is a point and a width that a loss with kinks has one from.
+        """
         penalty, answer = self.penalty, step.answer
         l1, lower, upper = penalty.l1, penalty.lower, penalty.upper
-        if step.is_smoothed or not self._is_convex:
+        if not self._is_convex:
             return math.inf
         k = self.scaling.n_outputs
         if l1 is None or lower is None or upper is None:
-            return math.inf if penalty.blocks is None else self._group_gap(step)
+            return math.inf if penalty.blocks is None else self._group_gap(step, softened)
         u, q = step.u[:-k], answer.gradient[:-k].copy()
         l2 = penalty.hessian_diagonal()
         q -= l2 * u
         loss = answer.value - penalty.value(u)
         off = np.full(len(q), self._error(step))
-        bare = (l1 == 0) & (l2 == 0) & np.isinf(lower) & np.isinf(upper)
         held = ~self.free[:-k]
         q[held] = off[held] = 0.0
-        if isinstance(self.loss, Squared):
-            moved = self._free_squares(step, q, off, bare & ~held)
-        else:
-            moved = math.inf if (bare & ~held).any() else self._free_intercepts(step, loss, q, off)
+        bare = (l1 == 0) & (l2 == 0) & np.isinf(lower) & np.isinf(upper) & ~held
+        moved = self._free(step, softened, loss, q, off, bare)
         if not math.isfinite(moved):
             return math.inf
         kept = ~bare & ~held
-        shrink, parts = _conjugate_gap(
+        shrink, parts = conjugate_gap(
             u[kept], q[kept], off[kept], l1[kept], l2[kept], lower[kept], upper[kept]
         )
         return max(moved, shrink * moved) + self._shrinking(shrink, loss) + parts
+
+    def _free(
+        self,
+        step: Step,
+        softened: tuple[Floats, float] | None,
+        loss: float,
+        q: Floats,
+        off: Floats,
+        bare: NDArray[np.bool_],
+    ) -> float:
+        """Return what it costs to make the gradients of free parameters 0.
+
+        q and off become those of a dual point for which they are. `bare` are the columns that are
+        free, beside the intercepts.
+        """
+        if isinstance(self.loss, Kinked) and softened:
+            free = np.append(bare, self.free[-1])
+            dual = find_kinked_dual(
+                self.world, self.rows, self.loss, self.objective, step, softened, free
+            )
+            if dual is None:
+                return math.inf
+            q[:] = dual.gradient[:-1]
+            return dual.excess
+        if isinstance(self.loss, Squared) and (self.squares or not self.scaling.is_rough):
+            return self._free_squares(step, q, off, bare)
+        return math.inf if bare.any() else self._free_intercepts(step, loss, q, off)
 
     def _shrinking(self, shrink: float, loss: float) -> float:
         """Return the part of the loss that shrinking r costs."""
@@ -145,15 +185,14 @@ class Certifier:
             return float(np.square(1.0 - shrink)) * loss
         return (1.0 - shrink) * (loss - self.least)
 
-    def _group_gap(self, step: Step) -> float:
+    def _group_gap(self, step: Step, softened: tuple[Floats, float] | None) -> float:
         """Return the same where the penalty is a sum of norms, weight_g |u_g|."""
         k, answer = self.scaling.n_outputs, step.answer
         u, q, loss = step.u[:-k], answer.gradient[:-k].copy(), answer.value
         off = np.full(len(q), self._error(step))
-        if isinstance(self.loss, Squared):
-            moved = self._free_squares(step, q, off, np.zeros(len(q), dtype=bool))
-        else:
-            moved = self._free_intercepts(step, loss, q, off)
+        moved = self._free(step, softened, loss, q, off, np.zeros(len(q), dtype=bool))
+        if not math.isfinite(moved):
+            return math.inf
         shrink, unit = 1.0, np.zeros(len(u))
         for block in self.penalty.blocks or ():
             unit[block[0]] = 1.0
@@ -172,8 +211,6 @@ class Certifier:
         if not bare.any():
             if not self.free[-1]:
                 return 0.0
-            if self.squares is None and self.scaling.is_rough:
-                return math.inf
             # The intercept's curvature is 1.
             size = abs(g_b) + error
             off += (
@@ -201,7 +238,7 @@ class Certifier:
 
     def _error(self, step: Step) -> float:
         """Return what a component of the gradient may be off by."""
-        return step.answer.error + self.rounding * step.answer.residual
+        return step.answer.error + self.objective.rounding * step.answer.residual
 
     def _sizes(self, size: float) -> Floats:
         """Return what the mean of x r is below, for numbers r of this root mean square."""
@@ -210,56 +247,18 @@ class Certifier:
     def _free_intercepts(self, step: Step, loss: float, q: Floats, off: Floats) -> float:
         """Return what it costs to make the intercepts' gradients 0; q and off are changed."""
         k = self.scaling.n_outputs
-        if not self.free[-k:].any():
-            return 0.0
         g = step.answer.gradient[-k:]
-        if not g.any():
+        if not self.free[-k:].any() or not g.any():
             return 0.0
-        # What a sample tells of the columns' sizes is no bound.
-        reference = self.maker(g) if self.maker and not self.scaling.is_rough else None
+        reference = self.references.of(g)
         if reference is None or not math.isfinite(reference.value):
             return math.inf
         share = reference.share
-        sizes = np.repeat(self._sizes(reference.size), k)
         q *= 1.0 - share
-        off += share * sizes
+        q += share * reference.gradient
         u = step.u[:-k]
-        cost = share * (loss - reference.value + float(np.dot(np.abs(u), sizes)))
+        cost = share * (loss - reference.value - float(np.dot(reference.gradient, u)))
         return cost + (1.0 - share) * float(np.dot(step.u[-k:], g))
-
-
-def _conjugate_gap(
-    u: Floats, q: Floats, off: Floats, l1: Floats, l2: Floats, lower: Floats, upper: Floats
-) -> tuple[float, float]:
-    """Return s, and sum_j p_j(u_j) + p_j*(-s q_j) + s q_j u_j for the worst q within `off`.
-
-    p_j = l1_j |u_j| + l2_j / 2 u_j^2 within bounds. The sum is convex in q: its ends are worst.
-    """
-    size = np.abs(q) + off
-    # Without curvature, and without a bound on the side to which -q pulls.
-    open_up = (l2 == 0) & np.isinf(upper) & (q - off < 0)
-    open_down = (l2 == 0) & np.isinf(lower) & (q + off > 0)
-    unbounded = (open_up | open_down) & (size > l1)
-    shrink = float((l1[unbounded] / size[unbounded]).min(initial=1.0))
-    worst = np.zeros(len(u))
-    for sign in (-1.0, 1.0):
-        part = shrink * (q + sign * off)
-        worst = np.maximum(worst, _fenchel_young(u, part, l1, l2, lower, upper))
-    return shrink, float(worst.sum())
-
-
-def _fenchel_young(
-    u: Floats, q: Floats, l1: Floats, l2: Floats, lower: Floats, upper: Floats
-) -> Floats:
-    """Return p(u) + p*(-q) + q u, (n,): 0 where -q is a subgradient of p at u."""
-    # v is where -q v - p(v) is largest.
-    over = np.copysign(np.maximum(np.abs(q) - l1, 0.0), -q)
-    far = np.where(over > 0, upper, lower)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        v = np.where(l2 > 0, over / l2, np.where(over == 0, 0.0, far))
-    v = np.clip(v, lower, upper)
-    v = np.where(np.isfinite(v), v, 0.0)
-    return np.asarray((u - v) * (0.5 * l2 * (u + v) + q) + l1 * (np.abs(u) - np.abs(v)))
 
 
 def find_certifier(
@@ -270,13 +269,13 @@ def find_certifier(
     penalty: Bound,
     scaling: Scaling,
     free: NDArray[np.bool_],
-    squares: Squares | None,
-    rounding: float = 0.0,
+    objective: Objective,
 ) -> Certifier:
     """Return what bounds the gaps of an objective; collective. Reads y alone."""
-    maker, least = None, 0.0
+    least = 0.0
     if loss != Squared():
-        maker = find_reference(world, rows, y, loss, scaling.n_outputs)
         with np.errstate(all="ignore"):
             (least,) = weighted_means(world, rows, loss.least(rows.target)[None])
-    return Certifier(loss, penalty, scaling, free, squares, maker, least, rounding)
+    k = scaling.n_outputs
+    references = References(world, rows, y, loss, len(free), k, objective.beside)
+    return Certifier(world, rows, objective, loss, penalty, scaling, free, references, least)

@@ -20,7 +20,16 @@ from mpi_gd.losses import Loss, Squared
 from mpi_gd.objective.rows import Floats, Rows
 from mpi_gd.objective.scaling import ColumnMoments, Scaling
 
-__all__ = ["Gram", "GramPass", "Squares", "takes_moments"]
+__all__ = [
+    "Gram",
+    "GramPass",
+    "Squares",
+    "center_of",
+    "takes_moments",
+    "target_pilot",
+    "unpacked",
+    "weights_and_targets",
+]
 
 # A tile's terms of more columns than that would fill too much of each rank's memory.
 _MOST_COLUMNS = 2000
@@ -136,17 +145,19 @@ class Squares:
 class GramPass:
     """Reads the rows once, for the columns' scaling and for all that least squares needs."""
 
-    def __init__(self, world: World, rows: Rows, reduction: Reduction) -> None:
-        """Plan; nothing is read."""
+    def __init__(
+        self, world: World, rows: Rows, reduction: Reduction, known: Gram | None = None
+    ) -> None:
+        """Plan; nothing is read. `known` is what would be found."""
         self._world, self._rows, self._reduction = world, rows, reduction
-        self._found: Gram | None = None
+        self._found, self._is_known = known, known is not None
 
     def measure(self, pilot: ColumnMoments) -> ColumnMoments:
         """Return the columns' moments: about the pilot's means, if far from 0; collective."""
-        is_far = np.abs(pilot.mean) > _NEAR * np.sqrt(pilot.variance)
-        center = pilot.mean if is_far.any() else np.zeros(len(pilot.mean))
-        found = _sum_rows(self._world, self._rows, center, self._reduction)
-        self._found = found
+        if self._found is None or not self._is_known:
+            center = center_of(pilot)
+            self._found = _sum_rows(self._world, self._rows, center, self._reduction)
+        found, center = self._found, self._found.center
         if not found.weight:
             zeros = np.zeros(len(center))
             return ColumnMoments(zeros, zeros, 0.0, found.n_rows, center)
@@ -161,22 +172,34 @@ class GramPass:
         return self._found
 
 
+def center_of(pilot: ColumnMoments) -> Floats:
+    """Return what to subtract from the columns: the means, if any is far from 0."""
+    is_far = np.abs(pilot.mean) > _NEAR * np.sqrt(pilot.variance)
+    return pilot.mean if is_far.any() else np.zeros(len(pilot.mean))
+
+
 def _sum_rows(world: World, rows: Rows, center: Floats, reduction: Reduction) -> Gram:
     """Return the sums about a center; collective."""
-    tiles = _Tiles(rows, center, _target_pilot(world, rows))
+    tiles = _Tiles(rows, center, target_pilot(world, rows))
     total = TileSum(world, rows.grid.n_tiles, tiles.width, reduction).sum_stream(
         tiles.all, tiles.pilot
     )
+    return unpacked(total, center, tiles.target_center)
+
+
+def unpacked(total: Floats, center: Floats, target_center: float) -> Gram:
+    """Return what the sums of the tiles' terms say."""
     d = len(center)
+    n_pairs = d * (d + 1) // 2
     second = np.empty((d, d))
-    second[np.triu_indices(d)] = total[: tiles.n_pairs]
+    second[np.triu_indices(d)] = total[:n_pairs]
     lower = np.tril_indices(d, -1)
     second[lower] = second.T[lower]
-    first, cross = total[tiles.n_pairs : -4].reshape(2, d)
+    first, cross = total[n_pairs:-4].reshape(2, d)
     target_first, target_second, weight, n_rows = (float(number) for number in total[-4:])
     return Gram(
         center,
-        tiles.target_center,
+        target_center,
         second,
         first,
         cross,
@@ -187,19 +210,19 @@ def _sum_rows(world: World, rows: Rows, center: Floats, reduction: Reduction) ->
     )
 
 
-def _target_pilot(world: World, rows: Rows) -> float:
+def target_pilot(world: World, rows: Rows) -> float:
     """Return about the mean of y - offset: that of the first tile; collective."""
     sums = np.zeros(2)
     first = next(rows.tiles(), None)
     if rows.first_tile == 0 and first is not None:
-        weight, t = _weights_and_targets(rows, *first, 0.0)
+        weight, t = weights_and_targets(rows, *first, 0.0)
         sums[:] = np.dot(weight, t), np.add.reduce(weight)
     world.allreduce_sum(sums)
     mean = float(sums[0] / sums[1]) if sums[1] else 0.0
     return mean if np.isfinite(mean) else 0.0
 
 
-def _weights_and_targets(rows: Rows, first: int, last: int, center: float) -> tuple[Floats, Floats]:
+def weights_and_targets(rows: Rows, first: int, last: int, center: float) -> tuple[Floats, Floats]:
     """Return weight and t of the rows; where there is no weight, anything may stand."""
     t = rows.target[first:last] - center
     if rows.offset is not None:
@@ -232,6 +255,7 @@ class _Tiles:
     def all(self) -> Iterator[Floats]:
         """Yield each local tile's terms."""
         pulse.doing("computing the Gram matrix")
+        self._reader.expect(list(self._rows.tiles()))
         for start, stop in self._rows.tiles():
             yield self._tile(start, stop)
         pulse.waiting()
@@ -268,7 +292,7 @@ class _Tiles:
                 end = min(begin + self._step, stop)
                 v = self._v[: end - begin]
                 self._reader.put(begin, end, v[:, :d])
-                weight, t = _weights_and_targets(self._rows, begin, end, self.target_center)
+                weight, t = weights_and_targets(self._rows, begin, end, self.target_center)
                 v[:, d], v[:, d + 1] = 1.0, t
                 terms[-2] += np.add.reduce(weight)
                 terms[-1] += np.count_nonzero(weight)

@@ -60,6 +60,10 @@ class Kernel:
         self._seen: dict[int, Floats] = {}
         self._point: Point = np.empty(0), 0.0
 
+    def expect(self, pieces: Sequence[tuple[int, int]]) -> None:
+        """Hear which local rows come next."""
+        self._reader.expect(pieces)
+
     def rows(self, start: int, stop: int, residual: Residual, sums: Floats) -> None:
         """Put the sums over local rows [start, stop) into `sums`, block by block.
 
@@ -86,6 +90,7 @@ class Kernel:
         """
         r = np.empty((sum(stop - start for start, stop in pieces), *self._shape[1:]))
         rest[:] = 0.0
+        self.expect(pieces)
         place = 0
         for (start, stop), sums in zip(pieces, rest, strict=True):
             for first, last in self._rows.blocks(start, stop):
@@ -154,6 +159,20 @@ class Kernel:
 
         return residual
 
+    def given(self, r: Floats) -> Residual:
+        """Return what brings numbers of the local rows, times the weights."""
+
+        def residual(
+            block: Block, first: int, last: int, z: Floats, rest: Floats, _: Hessian | None
+        ) -> Floats:
+            np.copyto(z, r[first:last])
+            weight = self._weight(first, last)
+            if weight is not None:
+                np.copyto(z, np.where(weight > 0, z.T * weight, 0.0).T)
+            return self._counted(z, first, last, rest)
+
+        return residual
+
     def _hessian(self, width: int) -> Hessian | None:
         """Return what adds up `width` numbers for the Hessian."""
         if not width:
@@ -186,6 +205,7 @@ class Kernel:
     def predictor(self, w: Floats, b: float | Floats) -> Floats:
         """Return z = X w + b + offset of all local rows, (n_rows,) or (n_rows, K)."""
         z = np.empty((len(self._rows.x), *self._shape[1:]))
+        self.expect(list(self._rows.tiles()))
         for start, stop in self._rows.tiles():
             for first, last in self._rows.blocks(start, stop):
                 block = self._reader.block(first, last)
@@ -196,6 +216,7 @@ class Kernel:
         self, w: Floats, b: float | Floats, loss: Loss
     ) -> Iterator[tuple[int, Floats, Floats]]:
         """Yield a block's first local row, its X (n, d) and its weighted dloss/dz."""
+        self.expect(list(self._rows.tiles()))
         for start, stop in self._rows.tiles():
             for first, last in self._rows.blocks(start, stop):
                 block = self._reader.block(first, last)

@@ -254,6 +254,32 @@ class Objective:
             pulse.done()
         return self._scaling.hessian(sums[self._kernel.width :])
 
+    def transposed(self, r: Floats) -> Floats:
+        """Return the mean of r_i x_i over all ranks' rows, (n_params,), for a number a local row.
+
+        x in the solver's coordinates; 0 for parameters that are held. `r` is (n_rows,), or
+        (n_rows, K); collective.
+        """
+        partials = np.empty((self._rows.n_tiles, self._kernel.width))
+        times = self._kernel.given(r)
+        for (start, stop), sums in zip(self._rows.tiles(), partials, strict=True):
+            self._kernel.rows(start, stop, times, sums)
+        n_tiles, width = self._rows.grid.n_tiles, self._kernel.width
+        return self._assembly.mean(TileSum(self._world, n_tiles, width).sum(partials))
+
+    def beside(self, u: Floats) -> Answer:
+        """Answer about a point that is not the training's, and leave no trace in its state."""
+        kept = {name: exponents.copy() for name, exponents in self.exponents().items()}
+        try:
+            return self.answer(Question(u)).answer
+        finally:
+            self.set_exponents(kept)
+
+    @property
+    def weight(self) -> float:
+        """Return the sum of all rows' weights."""
+        return self._scaling.weight
+
     def predictor(self, u: Floats) -> Floats:
         """Return z of all local rows, offset included: (n_rows,) or (n_rows, K)."""
         return self._kernel.predictor(*self._scaling.to_kernel(u))
@@ -318,6 +344,7 @@ class Objective:
             room = np.empty((len(chunks.places), self._kernel.width))
         partials = room[: len(chunks.places)]
         residual = self._residual(question)
+        self._kernel.expect(chunks.places)
         for (start, stop), sums in zip(chunks.places, partials, strict=True):
             self._kernel.rows(start, stop, residual, sums)
         return partials
@@ -381,6 +408,7 @@ class Objective:
         def tiles() -> Iterator[Floats]:
             nonlocal computed
             pulse.doing("computing gradient", self._n_answers)
+            self._kernel.expect(chunks.places)
             for start, stop in chunks.places:
                 self._kernel.rows(start, stop, residual, terms)
                 yield terms

@@ -27,7 +27,15 @@ from mpi_gd.objective.bycolumn import is_by_column, sum_moments
 from mpi_gd.objective.rows import Floats, Rows
 from mpi_gd.objective.sample import sampled_rows
 
-__all__ = ["ColumnMoments", "Scaling", "find_scaling", "require_finite"]
+__all__ = [
+    "ColumnMoments",
+    "Scaling",
+    "find_pilot",
+    "find_scaling",
+    "is_off",
+    "require_finite",
+    "scaling_of",
+]
 
 # Where a mean is so many deviations from 0, g_w - m g_b would lose more than four digits: the
 # columns are shifted in the cache instead, which costs a copy of each block.
@@ -202,19 +210,16 @@ def find_scaling(
     if by_column:
         found, sampled = _moments(world, rows, np.zeros(rows.x.shape[1]), reduction), None
     else:
-        pilot = _moments(world, rows, np.zeros(rows.x.shape[1]), "fast", first_only=True)
-        center = np.nan_to_num(pilot.mean, nan=0.0, posinf=0.0, neginf=0.0)
-        spread = np.nan_to_num(pilot.variance, nan=0.0, posinf=0.0, neginf=0.0)
+        pilot = find_pilot(world, rows)
         sampled = None
         if rough is not None and precondition and not standardize:
-            sampled = _sampled_moments(world, rows, center, reduction, rough)
-        found = sampled or measure(replace(pilot, mean=center, variance=spread))
+            sampled = _sampled_moments(world, rows, pilot.mean, reduction, rough)
+        found = sampled or measure(pilot)
     if not found.n_rows:
         raise DataError("no row is left to train on: set data.test_fraction lower")
     if not found.weight:
         raise DataError("the weights of all rows are 0: at least one must count")
-    far = np.abs(found.mean - found.center) > _PILOT_OFF * np.sqrt(found.variance)
-    if far.any() and not by_column:
+    if is_off(found) and not by_column:
         found = measure(found)
     mean, variance = found.mean, found.variance
     if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
@@ -225,11 +230,54 @@ def find_scaling(
             f"column {columns[j]!r}: its squares are too large to add; divide the column by so "
             "much that its numbers are below 1e140"
         )
-    deviation = np.sqrt(variance)
-    is_constant = deviation <= _CONSTANT * np.abs(mean)
+    is_constant = _is_constant(found)
     if is_constant.any():
         _require_constant(world, rows, columns, np.flatnonzero(is_constant))
-    deviation = np.where(is_constant, 1.0, deviation)
+    return scaling_of(
+        found,
+        standardize=standardize,
+        precondition=precondition,
+        intercept=intercept,
+        ties=ties,
+        n_outputs=n_outputs,
+        can_shift=rows.x.can_shift,
+        is_rough=sampled is not None,
+    )
+
+
+def find_pilot(world: World, rows: Rows) -> ColumnMoments:
+    """Return the moments of the first tile of all, finite numbers; collective."""
+    pilot = _moments(world, rows, np.zeros(rows.x.shape[1]), "fast", first_only=True)
+    center = np.nan_to_num(pilot.mean, nan=0.0, posinf=0.0, neginf=0.0)
+    spread = np.nan_to_num(pilot.variance, nan=0.0, posinf=0.0, neginf=0.0)
+    return replace(pilot, mean=center, variance=spread)
+
+
+def is_off(found: ColumnMoments) -> bool:
+    """Whether a mean is so far from what was subtracted that the squares have lost digits."""
+    return bool((np.abs(found.mean - found.center) > _PILOT_OFF * np.sqrt(found.variance)).any())
+
+
+def _is_constant(found: ColumnMoments) -> NDArray[np.bool_]:
+    """Return which columns are constant, but for rounding."""
+    return np.asarray(np.sqrt(found.variance) <= _CONSTANT * np.abs(found.mean))
+
+
+def scaling_of(
+    found: ColumnMoments,
+    *,
+    standardize: bool,
+    precondition: bool,
+    intercept: bool = True,
+    ties: tuple[NDArray[np.int64], ...] = (),
+    n_outputs: int = 1,
+    can_shift: bool = False,
+    is_rough: bool = False,
+) -> Scaling:
+    """Return the scaling that follows from the columns' moments."""
+    mean, variance = found.mean, found.variance
+    is_constant = _is_constant(found)
+    deviation = np.where(is_constant, 1.0, np.sqrt(variance))
     squares = variance + np.square(mean)
     ones, zeros = np.ones_like(mean), np.zeros_like(mean)
     if not (standardize or precondition):
@@ -246,18 +294,17 @@ def find_scaling(
         for tied in ties:
             deviation[tied] = np.sqrt(variance[tied].mean())
         mean_squares *= variance / np.square(deviation)
-    is_shifted = rows.x.can_shift and bool((np.abs(mean) > _FAR * deviation).any())
-    scale = ones if standardize else 1.0 / deviation
+    is_shifted = can_shift and bool((np.abs(mean) > _FAR * deviation).any())
     return Scaling(
         mean,
         deviation,
         found.weight,
         found.n_rows,
         is_shifted,
-        scale,
+        ones if standardize else 1.0 / deviation,
         mean_squares,
         n_outputs=n_outputs,
-        is_rough=sampled is not None,
+        is_rough=is_rough,
     )
 
 
@@ -392,6 +439,7 @@ def _moments(
         if first_only:
             yield pilot()
             return
+        reader.expect(own)
         for start, stop in own:
             yield terms(start, stop)
 

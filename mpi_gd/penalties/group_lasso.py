@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_gd.penalties.naming import places_of
 from mpi_gd.penalties.penalty import Bound, Floats, Penalty
 from mpi_gd.penalties.separable import require_strength
 
@@ -26,8 +27,8 @@ class GroupLasso(Penalty):
     """Strength, 0 or more."""
 
     groups: list[list[str]] = field(default_factory=list)
-    """Columns that belong together, as in [["red", "green"], ["north", "south"]]. Each other
-    column is a group of its own."""
+    """Columns that belong together, as in [["red", "green"], ["region=*"]]; a name with * is a
+    pattern. Each other column is a group of its own."""
 
     def __post_init__(self) -> None:
         require_strength(self.alpha)
@@ -43,16 +44,14 @@ class GroupLasso(Penalty):
     def ties(self, columns: Sequence[str]) -> tuple[NDArray[np.int64], ...]:
         """Return the columns of each group."""
         places = {name: place for place, name in enumerate(columns)}
-        for group in self.groups:
-            for name in group:
-                if name not in places:
-                    shown = ", ".join(repr(column) for column in columns[:12])
-                    more = ", ..." if len(columns) > 12 else ""
-                    raise ValueError(
-                        f"groups names the column {name!r}, which is not there; there are "
-                        f"{shown}{more}"
-                    )
-        return tuple(np.array([places[name] for name in group]) for group in self.groups)
+        ties, owner = [], dict[int, int]()
+        for number, group in enumerate(self.groups):
+            own = {place for name in group for place in places_of("groups", name, places)}
+            for place in own:
+                if owner.setdefault(place, number) != number:
+                    raise ValueError(f"groups names the column {columns[place]!r} twice")
+            ties.append(np.array(sorted(own)))
+        return tuple(ties)
 
     def bind(self, columns: Sequence[str], scale: Floats, n_outputs: int = 1) -> Bound:
         """Return the penalty as a function of u; the scale must be one within a group."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mpi_gd.penalties.naming import places_of
 from mpi_gd.penalties.penalty import Bound, Floats, Penalty
 
 __all__ = ["Separable", "SeparableBound", "require_share", "require_strength"]
@@ -19,7 +20,7 @@ class Separable(Penalty):
 
     factors: dict[str, float] = field(default_factory=dict, kw_only=True)
     """Factor of the penalty on a column, 0 or more, as in {age = 0.0}: 0 leaves it free. 1 for the
-    columns that are not named."""
+    columns that are not named. A pattern with * names several: {"colour=*" = 0.0}."""
 
     lower: float | dict[str, float] = field(default_factory=dict, kw_only=True)
     """Least value of the coefficients: a number for all, or a table as {price = 0.0}. 0 for all
@@ -127,14 +128,10 @@ def _by_column(
         return np.full(len(columns), float(value))
     found = np.full(len(columns), default)
     places = {name: place for place, name in enumerate(columns)} if value else {}
-    for name, number in value.items():
-        if name not in places:
-            shown = ", ".join(repr(column) for column in columns[:12])
-            more = ", ..." if len(columns) > 12 else ""
-            raise ValueError(
-                f"{key} names the column {name!r}, which is not there; there are {shown}{more}"
-            )
-        found[places[name]] = number
+    # A column's own name goes before a pattern, and an earlier pattern before a later one.
+    items = list(value.items())[::-1]
+    for name, number in sorted(items, key=lambda item: item[0] in places):
+        found[places_of(key, name, places)] = number
     return found
 
 

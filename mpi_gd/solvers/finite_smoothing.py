@@ -29,6 +29,7 @@ __all__ = ["FiniteSmoothing"]
 _FACTOR = 0.2
 _BOLD_FACTOR = 1e-3
 _LEAST_WIDTH = 1e-10
+_SMALL_WIDTH = 1e-6
 # A width is done when the gradient is so small beside the residuals, or nothing falls any more, or
 # after so many steps.
 _DONE = 1e-12
@@ -62,6 +63,11 @@ class _State(State):
     """Points that were accepted with this width."""
     n_straight: int
     """Widths at whose beginning the gradient vanished already, in a row."""
+    soft: Floats
+    """(2, n_params): the minima with the last width that is not small, and with the first one that
+    is: at kinks z / width has more digits there than in the end."""
+    soft_widths: Floats
+    """(2,): these widths, infinite where there is none yet."""
     minima: Floats
     """(2, n_params): the minima at the last two widths that are done."""
     widths: Floats
@@ -113,6 +119,8 @@ class FiniteSmoothing(Solver):
             width=problem.kink_width,
             n_steps=0,
             n_straight=0,
+            soft=np.zeros((2, u.size)),
+            soft_widths=np.full(2, math.inf),
             minima=np.zeros((2, u.size)),
             widths=np.full(2, math.inf),
             is_last=False,
@@ -160,6 +168,7 @@ class FiniteSmoothing(Solver):
         state.iteration += 1
         state.n_steps += 1
         state.n_trials, state.trial = 0, 1.0
+        self._keep_soft(state)
         damping = _DAMPING * float(np.trace(answer.hessian)) / len(u)
         hessian = answer.hessian + (damping or 1.0) * np.eye(len(u))
         if rest is None:
@@ -177,6 +186,17 @@ class FiniteSmoothing(Solver):
             self._finish_width(state, is_straight)
         return step
 
+    def _keep_soft(self, state: _State) -> None:
+        """Remember the iterate, if its width is one of the two that are to be remembered."""
+        is_small = state.width < _SMALL_WIDTH * state.problem.kink_width
+        if not is_small or state.soft_widths[1] in (state.width, math.inf):
+            state.soft[int(is_small)], state.soft_widths[int(is_small)] = state.u, state.width
+
+    def _softened(self, state: _State) -> tuple[tuple[Floats, float], ...]:
+        """Return the minima of smoothed losses that are remembered."""
+        pairs = zip(state.soft, state.soft_widths.tolist(), strict=True)
+        return tuple((u.copy(), width) for u, width in pairs if math.isfinite(width))
+
     def _step(self, state: _State, used: float) -> Step:
         """Return the iterate, which is that of another objective."""
         rest = state.problem.rest
@@ -187,6 +207,7 @@ class FiniteSmoothing(Solver):
             rest=rest_value(state.problem, state.u),
             subgradient=None if rest is None else rest.residual(state.u, state.gradient),
             is_smoothed=True,
+            softened=((state.u, state.width),),
         )
 
     def _finish_width(self, state: _State, is_straight: bool) -> None:
@@ -235,4 +256,5 @@ class FiniteSmoothing(Solver):
             is_optimal=True,
             rest=rest_value(state.problem, state.u),
             subgradient=shown,
+            softened=self._softened(state),
         )

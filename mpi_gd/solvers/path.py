@@ -17,7 +17,10 @@ from mpi_gd.solvers.active_set import Kinks, pull
 from mpi_gd.solvers.quadratic import least_squares_step, minimize_kinked
 from mpi_gd.solvers.solver import Floats
 
-__all__ = ["PathPenalty", "alpha_grid", "largest_alpha", "walk_path"]
+# Below this share of the largest, an eigenvalue is that of a direction that no row has.
+_FLAT = 1e-14
+
+__all__ = ["PathPenalty", "alpha_grid", "largest_alpha", "ridge_path", "walk_path"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +70,38 @@ def alpha_grid(largest: float, n_alphas: int, eps: float) -> Floats:
     """Return `n_alphas` strengths from the largest down to `eps` times it, in equal ratios."""
     shares = np.arange(n_alphas) / max(1, n_alphas - 1)
     return largest * np.power(eps, shares)
+
+
+def ridge_path(
+    hessian: Floats, gradient: Floats, u: Floats, penalty: PathPenalty, alphas: Floats
+) -> Iterator[Floats]:
+    """Yield the same for a penalty without kinks and bounds, from one eigendecomposition.
+
+    What is not penalized is eliminated (Schur's complement); in coordinates in which the penalty is
+    alpha / 2 |v|^2 and the rest diagonal, each solution is a division.
+    """
+    ridge = penalty.l2 > 0
+    free = ~ridge
+    scale = 1.0 / np.sqrt(penalty.l2[ridge])
+    inverse = np.linalg.pinv(hessian[np.ix_(free, free)], hermitian=True)
+    crossed = hessian[np.ix_(ridge, free)]
+    left = hessian[np.ix_(ridge, ridge)] - crossed @ inverse @ crossed.T
+    values, vectors = np.linalg.eigh(left * np.outer(scale, scale))
+    values = np.maximum(values, 0.0)
+    turned = scale[:, None] * vectors
+    flat = _FLAT * float(values.max(initial=0.0))
+    for alpha in alphas.tolist():
+        bends = values + alpha
+        shares = np.divide(1.0, bends, out=np.zeros_like(bends), where=bends > flat)
+        slope = gradient + alpha * penalty.l2 * u
+        move = np.zeros_like(u)
+        # The second time with what rounding has left.
+        for _ in range(2):
+            right = -slope - hessian @ move - alpha * penalty.l2 * move
+            step = turned @ (shares * (turned.T @ (right[ridge] - crossed @ inverse @ right[free])))
+            move[ridge] += step
+            move[free] += inverse @ (right[free] - crossed.T @ step)
+        yield u + move
 
 
 def walk_path(

@@ -253,6 +253,9 @@ class Step:
     """(n_params,): the smallest subgradient of the whole objective, where there is a rest."""
     is_smoothed: bool = False
     """Whether the answer is about an objective that is smoother than what is to be minimized."""
+    softened: tuple[tuple[Floats, float], ...] = ()
+    """Of a loss with kinks: points (n_params,), and widths of smoothing with which they are nearly
+    minima."""
     is_sharpening: bool = False
     """Whether the next iterate will have many more digits right, so that it is worth a question
     even if this one is good enough."""

@@ -140,7 +140,7 @@ class Bench:
             here = gap(one.values, self._best)
             if not one.failure and here > self.problem.gap:
                 one.failure = f"gap {here:.1e} to a best that was found later"
-        keys = "solver", "passes", "rounds", "questions", "calls", "setup_seconds", "solve_seconds"
+        keys = "solver", "passes", "sums", "questions", "calls", "setup_seconds", "solve_seconds"
         return {
             "problem": self.problem.name,
             "contender": one.name,

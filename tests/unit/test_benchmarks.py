@@ -101,13 +101,21 @@ def test_every_problem_has_peers_and_ladders_tighten() -> None:
 def test_the_table_says_who_failed_and_how_much_faster_ours_is() -> None:
     row = {"problem": "ridge", "gap": 0.0, "whole_seconds": [1.0], "failure": ""}
     rows = [
-        {**row, "contender": "mpi_gd", "seconds": [0.5, 0.7, 0.6], "passes": 1.0, "rounds": 7},
+        {
+            **row,
+            "contender": "mpi_gd",
+            "seconds": [0.5, 0.7, 0.6],
+            "passes": 1.0,
+            "sums": 7,
+            "calls": 30,
+        },
         {**row, "contender": "quick", "seconds": [1.2]},
         {**row, "contender": "lame", "seconds": [], "failure": "not done after 120 s"},
     ]
     facts = {"date": "", "cpu": "", "cores": 2, "load": 0.0, "versions": ""}
     text = markdown([PROBLEMS["ridge"]], rows, {"spark": "no Java"}, facts)
     assert "2.00 times" in text
+    assert "7 (30 calls in all)" in text
     assert "1.2 (one round)" in text
     assert "not done after 120 s" in text
     assert "Not installed: spark: no Java" in text

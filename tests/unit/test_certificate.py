@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
 from mpi_gd.comm import SerialWorld
-from mpi_gd.losses import LOSSES
+from mpi_gd.losses import LOSSES, EpsilonInsensitive, Hinge, Quantile
+from mpi_gd.losses.kinked import Kinked
 from mpi_gd.objective import Certifier, find_certifier
 from mpi_gd.penalties import L1, L2, ElasticNet, GroupLasso, Mcp, NoPenalty, Penalty
-from mpi_gd.solvers import Fista, GramSolver, Lbfgs, Newton, Solver, Step
+from mpi_gd.solvers import FiniteSmoothing, Fista, GramSolver, Lbfgs, Newton, Solver, Step
 from mpi_gd.solvers.solver import Answer, Question
 from tests.fitting import Fitted, fit
 
@@ -23,7 +26,11 @@ PENALTIES: dict[str, Penalty] = {
     "elastic-net": ElasticNet(alpha=0.02, factors={"x1": 2.0}),
     "group-lasso": GroupLasso(alpha=0.02, groups=[["x1", "x2"]]),
 }
-LOSSES_HERE = ["squared", "logistic", "multinomial", "poisson", "squared-hinge"]
+KINKED = ["hinge", "quantile", "epsilon-insensitive"]
+LOSSES_HERE = [
+    *("squared", "logistic", "multinomial", "poisson", "squared-hinge", "huber", "gamma"),
+    *("squared-epsilon-insensitive", "binomial", "negative-binomial", *KINKED),
+]
 
 
 def data() -> tuple[Any, dict[str, Any]]:
@@ -32,8 +39,17 @@ def data() -> tuple[Any, dict[str, Any]]:
     x = rng.normal(size=(N, D)) @ rng.normal(size=(D, D)) + rng.normal(size=D)
     z = 0.3 * x @ rng.normal(size=D)
     labels = (rng.random(N) < 1 / (1 + np.exp(-z - 1))) * 1.0
+    numbers, counts = z + 2 * rng.normal(size=N) + 5, rng.poisson(np.exp(np.clip(0.3 * z, -5, 3)))
     return x, {
-        "squared": z + 2 * rng.normal(size=N) + 5,
+        "squared": numbers,
+        "huber": numbers,
+        "quantile": numbers,
+        "epsilon-insensitive": numbers,
+        "squared-epsilon-insensitive": numbers,
+        "hinge": labels,
+        "gamma": np.exp(0.3 * z) * rng.gamma(2.0, size=N),
+        "binomial": rng.binomial(4, 1 / (1 + np.exp(-z))) / 4.0,
+        "negative-binomial": counts * 1.0,
         "logistic": labels,
         "squared-hinge": labels,
         "multinomial": np.digitize(z + rng.normal(size=N), [-1, 1]) * 1.0,
@@ -48,9 +64,8 @@ def fitted(loss: str, penalty: Penalty, solver: Solver, **options: Any) -> tuple
     found = fit(world, x, y, LOSSES[loss](), penalty, solver=solver, n_classes=3, **options)
     ours = found.fit
     bound = ours.objective._penalty
-    squares = ours.objective.squares
     certifier = find_certifier(
-        world, ours.rows, y, ours.loss, bound, ours.scaling, ours.free, squares
+        world, ours.rows, y, ours.loss, bound, ours.scaling, ours.free, ours.objective
     )
     return found, certifier
 
@@ -73,7 +88,8 @@ def test_it_bounds_the_gap_wherever_it_is_asked(loss: str, kind: str, intercept:
     rng = np.random.default_rng(1)
     weight = None if intercept else 3 * rng.random(N) * (rng.random(N) > 0.2)
     options: dict[str, Any] = {"intercept": intercept, "weight": weight}
-    found, certifier = fitted(loss, PENALTIES[kind], Newton(), tol=1e-14, **options)
+    solver = FiniteSmoothing() if loss in KINKED else Newton()
+    found, certifier = fitted(loss, PENALTIES[kind], solver, tol=1e-14, **options)
     least = min(record.objective for record in found.records)
     assert found.outcome.step is not None
     minimum = found.outcome.step.u
@@ -133,3 +149,81 @@ def test_a_poisson_rate_with_exposure() -> None:
     for size in (1.0, 1e-3, 1e-6):
         step = at(found, found.outcome.step.u + size * rng.normal(size=D + 1))
         assert certifier.certify(step).gap >= step.value - found.outcome.step.value
+
+
+@pytest.mark.parametrize("loss", ["quantile", "epsilon-insensitive", "hinge"])
+def test_kinks_without_a_penalty_against_a_linear_program(loss: str) -> None:
+    """All columns are free then: their gradients are made 0, which mean slopes would not be."""
+    x, responses = data()
+    found, certifier = fitted(loss, NoPenalty(), FiniteSmoothing(), tol=1e-12)
+    y = responses[loss]
+    ones = np.ones((N, 1))
+    if loss == "hinge":
+        # min sum t, t >= 1 - s (x.w + b), t >= 0
+        s = 2 * y[:, None] - 1
+        rows, right, slopes = [np.hstack([-s * x, -s, -np.eye(N)])], [-np.ones(N)], [1.0]
+    else:
+        # up - down = x.w + b - y, beyond epsilon.
+        wide = 0.1 if loss == "epsilon-insensitive" else 0.0
+        rows = [np.hstack([sign * x, sign * ones, -np.eye(N)]) for sign in (1.0, -1.0)]
+        right = [sign * y + wide for sign in (1.0, -1.0)]
+        slopes = [1.0, 1.0] if wide else [0.5, 0.5]
+    if len(rows) == 2:
+        rows = [
+            np.hstack([rows[0], np.zeros((N, N))]),
+            np.hstack([rows[1][:, : D + 1], np.zeros((N, N)), -np.eye(N)]),
+        ]
+    cost = np.concatenate([np.zeros(D + 1), *(np.full(N, slope / N) for slope in slopes)])
+    bounds = [(None, None)] * (D + 1) + [(0, None)] * (len(cost) - D - 1)
+    best = linprog(cost, np.vstack(rows), np.concatenate(right), bounds=bounds).fun
+    step = found.outcome.step
+    assert step is not None
+    certificate = certifier.certify(step)
+    assert certificate.bound == "duality gap" and (certificate.digits or 0) >= 7
+    assert certificate.gap >= step.value - best - 1e-12
+    assert step.value <= best + certificate.gap
+
+
+@pytest.mark.parametrize("loss", [Hinge(), Quantile(quantile=0.3), EpsilonInsensitive()])
+def test_slack_is_that_of_the_conjugate(loss: Kinked) -> None:
+    rng = np.random.default_rng(5)
+    target = loss.encode(np.array([0.0, 1.0, 1.0, 0.0]))
+    low, high = loss.slopes(target)
+    assert np.all(low < high)
+    far = np.linspace(-50, 50, 100_001)
+    for share in (0.0, 0.3, 1.0):
+        r, z = low + share * (high - low), 3 * rng.normal(size=4)
+        for i in range(4):
+            at = np.full(len(far), target[i])
+            conjugate = np.max(r[i] * far - loss.rows(far.copy(), at))
+            of = loss.rows(z[i : i + 1].copy(), target[i : i + 1])[0]
+            slack = loss.slack(z, target, r)[i]
+            np.testing.assert_allclose(slack, of + conjugate - r[i] * z[i], atol=2e-3)
+            assert slack >= 0
+
+
+@pytest.mark.parametrize("loss", ["logistic", "multinomial", "huber"])
+def test_a_sample_of_the_moments_does_not_spoil_the_bound(loss: str) -> None:
+    """The coordinates of many rows are those of a sample: columns are not quite of mean 0 then."""
+    found, certifier = fitted(loss, L2(alpha=0.02), Newton(), tol=1e-14)
+    rough = dataclasses.replace(
+        certifier, scaling=dataclasses.replace(certifier.scaling, is_rough=True)
+    )
+    step = found.outcome.step
+    assert step is not None
+    for size in (1.0, 1e-3, 1e-6):
+        other = at(found, step.u + size * np.arange(len(step.u)))
+        certificate = rough.certify(other)
+        assert step.value < other.value <= step.value + certificate.gap + 1e-16
+        assert certificate.bound == "duality gap"
+    assert (rough.certify(step).digits or 0) >= 9
+
+
+def test_the_certificate_leaves_no_trace_in_the_training() -> None:
+    found, certifier = fitted("logistic", L2(alpha=0.02), Lbfgs(), tol=1e-3)
+    objective = found.fit.objective
+    before = {name: each.copy() for name, each in objective.exponents().items()}
+    assert found.outcome.step is not None
+    certifier.certify(found.outcome.step)
+    for name, each in objective.exponents().items():
+        np.testing.assert_array_equal(each, before[name])

@@ -57,7 +57,7 @@ def test_options(line: str, expected: Options) -> None:
     ("argv", "expected"),
     [
         (["trian"], "unknown command 'trian'; did you mean 'train'? there are train, predict"),
-        (["foo"], "unknown command 'foo'; there are train, predict, evaluate, path"),
+        (["foo"], "unknown command 'foo'; there are train, predict, evaluate, export"),
         (["a.toml"], "unknown command 'a.toml'; did you mean: python -m mpi_gd train a.toml"),
         (["--resume"], "unknown option '--resume' before a command; did you mean: python -m"),
         (["train", "--resme"], "unknown option '--resme'; did you mean --resume?"),

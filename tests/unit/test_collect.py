@@ -83,6 +83,7 @@ def test_every_number_among_the_metrics_is_sorted_one_way() -> None:
         *("deviance", "mean_deviance", "mean_loss"),
     }
     tables = {"per_class", "confusion", "calibration", "calibration_by_quantile"}
+    tables |= {"roc_curve", "residuals"}
     assert set(METRICS) == less | tables | set(MORE_IS_BETTER)
     assert not less & set(MORE_IS_BETTER)
 

@@ -13,9 +13,15 @@ from mpi_gd.config.schema import Key, keys_of
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.losses import LOSSES, Squared
 from mpi_gd.penalties import L2, PENALTIES
+from mpi_gd.prepare.dates import PARTS
 from mpi_gd.solvers import SOLVERS
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+_PARTS = st.sampled_from(list(PARTS))
+_FILLS = st.one_of(
+    st.sampled_from(["refuse", "mean", "median", "most frequent", "level"]),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
 _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     int: st.integers(0, 2**63 - 1),
@@ -24,6 +30,10 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     ),
     str: _TEXT,
     str | int: st.one_of(_TEXT, st.integers(-(2**63) + 1, 2**63 - 1)),
+    str | int | list[str]: st.one_of(
+        _TEXT, st.integers(-(2**63) + 1, 2**63 - 1), st.lists(_TEXT, min_size=1, max_size=3)
+    ),
+    list[str]: st.lists(_TEXT, max_size=3),
     dict[str, float]: st.dictionaries(_TEXT, st.floats(0, 1), max_size=3),
     dict[str, str]: st.dictionaries(_TEXT, _TEXT, max_size=3),
     float | dict[str, float]: st.one_of(
@@ -33,7 +43,7 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
 }
 _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "name": st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True),
-    "path": _TEXT.filter(bool),
+    "path": st.one_of(_TEXT.filter(bool), st.lists(_TEXT, min_size=1, max_size=3)),
     "delimiter": st.sampled_from(",;\t|' "),
     "test": st.just(""),
     "test_target": st.just(""),
@@ -47,6 +57,23 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "quantile": st.floats(0, 1, exclude_min=True, exclude_max=True),
     "theta": st.floats(0, 1e300, exclude_min=True),
     "delta": st.floats(0, 1e300, exclude_min=True),
+    "categorical": st.one_of(st.sampled_from(["none", "auto"]), st.lists(_TEXT, max_size=3)),
+    "reference": st.one_of(
+        st.sampled_from(["first", "most frequent", "none"]),
+        st.dictionaries(_TEXT, _TEXT, max_size=3),
+    ),
+    "most_levels": st.integers(2, 2**63 - 1),
+    "unseen": st.sampled_from(["refuse", "reference"]),
+    "hash": st.dictionaries(_TEXT, st.integers(1, 22), max_size=3),
+    "dates": st.one_of(
+        st.lists(_PARTS, unique=True, max_size=3),
+        st.dictionaries(_TEXT, st.lists(_PARTS, unique=True, max_size=3), max_size=3),
+    ),
+    "missing": st.one_of(_FILLS, st.dictionaries(_TEXT, _FILLS, max_size=3)),
+    "clip": st.dictionaries(_TEXT, st.just([-1.5, 1e300]), max_size=3),
+    "winsorize": st.dictionaries(_TEXT, st.floats(1e-9, 0.49), max_size=3),
+    "splines": st.dictionaries(_TEXT, st.integers(3, 200), max_size=3),
+    "interactions": st.lists(st.sampled_from(["a:b", "a b:é:x"]), max_size=3),
     "power": st.one_of(st.floats(-10, 0), st.floats(1, 10)),
 }
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mpi_gd.data import Block, DataSpec
+from mpi_gd.data import Block, DataSpec, text
 from mpi_gd.data.formats import csv_parse, csv_source
 from mpi_gd.data.formats.csv_source import CsvSource
 from mpi_gd.errors import DataError
@@ -74,7 +74,7 @@ def as_csv(table: Sequence[Sequence[float]], end: str = "\n") -> bytes:
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut even a small file into many chunks and pieces."""
     monkeypatch.setattr(csv_source, "_LEAST_CHUNK", 7)
-    monkeypatch.setattr(csv_source, "_PIECE_BYTES", 11)
+    monkeypatch.setattr(text, "PIECE_BYTES", 11)
 
 
 @each_parser

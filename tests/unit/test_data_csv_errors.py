@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mpi_gd.data import DataSpec, open_source
+from mpi_gd.data import DataSpec, open_source, text
 from mpi_gd.data.formats import csv_parse, csv_source
 from mpi_gd.data.formats.csv_source import CsvSource
 from mpi_gd.errors import DataError, JobError
@@ -73,7 +73,7 @@ def test_lines_are_counted_over_pieces_and_ranges(
 ) -> None:
     """Protects the line number on any rank and in any piece."""
     monkeypatch.setattr(csv_source, "_LEAST_CHUNK", 16)
-    monkeypatch.setattr(csv_source, "_PIECE_BYTES", 16)
+    monkeypatch.setattr(text, "PIECE_BYTES", 16)
     path = tmp_path / "t.csv"
     path.write_bytes(b"a,y\n" + b"1.5,2\n" * 50 + b"x,2\n" + b"1,2\n" * 9)
     source = CsvSource.open(DataSpec(path=str(path), target="y"), path)

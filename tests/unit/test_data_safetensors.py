@@ -1,4 +1,4 @@
-"""safetensors: rows are those that its package saved; no damaged header is believed."""
+"""safetensors: rows are those that the format's own package saved; no damaged header passes."""
 
 from __future__ import annotations
 

@@ -98,7 +98,9 @@ def test_regression_metrics_are_those_of_the_formulas() -> None:
         "mean_deviance": squares / total,
         "mean_loss": squares / total / 2,
     }
+    residuals = scores.pop("residuals")
     assert scores == pytest.approx(expected, rel=1e-12)
+    assert isinstance(residuals, list) and len(residuals) == 20
     assert scores.headlines == ["rmse", "mae", "r2"]
 
 
@@ -216,7 +218,7 @@ def test_without_probabilities_there_are_no_scores_of_them() -> None:
 @pytest.mark.parametrize(("y", "only"), [([1, 1, 1], "'0'"), ([0, 0, 0], "'1'")])
 def test_one_class_only(y: list[int], only: str) -> None:
     scores = score(LOGISTIC, y, [0.5, -1, 2])
-    missing = {"auc", "gini", "average_precision", "calibration_by_quantile", "d2"}
+    missing = {"auc", "gini", "average_precision", "calibration_by_quantile", "d2", "roc_curve"}
     assert set(scores.omitted) == missing
     assert only in scores.omitted["auc"]
     assert scores["balanced_accuracy"] == scores["accuracy"]
@@ -281,6 +283,39 @@ def test_bins_of_equal_weight_keep_ties_together() -> None:
     tied = score(LOGISTIC, y, np.where(z < 0.5, -1.0, z))["calibration_by_quantile"]
     assert isinstance(tied, list)
     assert [row["support"] for row in tied] == [75, 5, 10, 10]
+
+
+def test_a_curve_counts_the_rows_above_each_threshold() -> None:
+    y, z = example("logistic", 300)
+    weight = np.random.default_rng(1).integers(1, 4, size=300)
+    table = score(LOGISTIC, y, z, weight)["roc_curve"]
+    assert isinstance(table, list)
+    thresholds = {
+        p: z for z, p in zip(np.unique(z), LOGISTIC.inverse_link(np.unique(z)), strict=True)
+    }
+    assert len(table) > 20 and table[-1]["recall"] == 0.0
+    for row in table:
+        threshold = thresholds[row["threshold"]]
+        chosen = z > threshold
+        hits = weight[chosen & (y == 1)].sum()
+        assert row["recall"] == hits / weight[y == 1].sum()
+        assert row["false_positive_rate"] == weight[chosen & (y == 0)].sum() / weight[y == 0].sum()
+        assert row["precision"] == (hits / weight[chosen].sum() if chosen.any() else None)
+
+
+def test_residuals_are_those_of_bins_of_predictions() -> None:
+    rng = np.random.default_rng(2)
+    z, weight = rng.normal(size=400), np.ones(400)
+    y = z + z * z + rng.normal(size=400)
+    table = score(SQUARED, y, z, weight)["residuals"]
+    assert isinstance(table, list)
+    order = np.argsort(z).reshape(20, 20)
+    left = (y - z)[order]
+    for row, own, places in zip(table, left, order, strict=True):
+        assert row["support"] == 20
+        assert row["to"] == z[places].max()
+        assert row["mean"] == pytest.approx(own.mean(), rel=1e-12)
+        assert row["rms"] == pytest.approx(np.sqrt(np.mean(own**2)), rel=1e-12)
 
 
 def test_calibration_error_is_that_of_its_table() -> None:

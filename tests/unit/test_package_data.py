@@ -74,6 +74,6 @@ def test_a_job_that_we_ship_is_valid(path: Path) -> None:
     text = path.read_text()
     job = parse_job(text, str(path))
     assert job.name == path.stem
-    assert (path.parent / job.data.path).exists()
+    assert (path.parent / str(job.data.path)).exists()
     # Every table says what it is: nobody has to know the defaults to read a job.
     assert {"name", "data", "loss"} <= set(tomllib.loads(text))

@@ -54,6 +54,7 @@ def loaded(world: World, y: NDArray[Any], **extras: NDArray[Any]) -> Loaded:
         extras={role: values[start:stop] for role, values in extras.items()},
         columns=("x0",),
         fingerprint="",
+        division=cast(Any, None),
     )
 
 

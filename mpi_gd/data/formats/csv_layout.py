@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mpi_gd.data.columns import Kind
+from mpi_gd.data.formats.csv_kinds import find_kinds, is_missing, is_number
 from mpi_gd.data.names import check_names, default_names, suggest
-from mpi_gd.data.probe import Stamp, open_same
 from mpi_gd.data.roles import NEEDED, ROLES, Purpose, require_different, way_without
+from mpi_gd.data.selection import matching, selected
 from mpi_gd.data.spec import DataSpec
-from mpi_gd.errors import DataError, JobError
+from mpi_gd.data.text import Text
+from mpi_gd.errors import DataError, JobError, NoRowsError
 
 __all__ = ["Layout", "cells_of", "find_layout", "finite", "is_missing", "is_number"]
 
@@ -22,8 +25,8 @@ _BOM = b"\xef\xbb\xbf"
 # The first two lines must be within so many bytes, and blank lines at the end too.
 _HEAD_BYTES = 1 << 22
 _TAIL_BYTES = 1 << 16
-# What programs write where there is no value, in lower case.
-_MISSING = ("na", "n/a", "nan", "-nan", "null", "?")
+# Lines that tell what columns hold.
+_SAMPLE_LINES, _LEAST_LINES, _SAMPLE_CELLS = 200, 10, 20_000
 _OTHER_DELIMITERS = ";\t|, "
 _COLUMN_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
@@ -33,7 +36,6 @@ class Layout:
     """Where the rows are, and what their cells mean."""
 
     path: Path
-    stamp: Stamp
     delimiter: str
     begin: int
     """The byte at which the first row begins."""
@@ -52,6 +54,8 @@ class Layout:
     """The features' names, in order."""
     role_names: Mapping[str, str]
     """The roles' columns' names."""
+    kinds: Mapping[str, Kind]
+    """What each feature's column holds, by its first rows."""
 
     @cached_property
     def features(self) -> list[int]:
@@ -66,21 +70,25 @@ class Layout:
         """
         return (n_bytes + 1) // (2 * self.n_columns - len(self.skipped))
 
+    def most_rows_with_gaps(self, n_bytes: int) -> int:
+        """Return how many rows so many bytes can hold where any cell may be empty."""
+        return (n_bytes + 1) // self.n_columns
+
+    def place_of(self, name: str) -> int:
+        """Return the column of a feature; raises KeyError for a name that is none."""
+        return self._places[name]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """Return the features' columns by name."""
+        return dict(zip(self.columns, self.features, strict=True))
+
     def name_of(self, column: int) -> str:
         """Return the name of any column, for messages."""
         for role, place in self.roles.items():
             if place == column:
                 return self.role_names[role]
         return self.columns[self.features.index(column)]
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell is a number as files have it; Python alone would also take "1_000"."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell
 
 
 def cells_of(line: str, delimiter: str) -> list[str]:
@@ -95,29 +103,40 @@ def cells_of(line: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-def find_layout(spec: DataSpec, path: Path, stamp: Stamp, purpose: Purpose) -> Layout:
+def find_layout(spec: DataSpec, text: Text, purpose: Purpose) -> Layout:
     """Read the first lines and the last ones; raises DataError, JobError."""
-    with open_same(path, stamp) as file:
-        head = file.read(_HEAD_BYTES) or b""
-        file.seek(max(0, stamp.size - _TAIL_BYTES))
-        tail = file.read(_TAIL_BYTES) or b""
-    end = stamp.size - (len(tail) - len(tail.rstrip(b"\r\n")))
+    path = text.path
+    head, tail = text.head(_HEAD_BYTES), text.tail(_TAIL_BYTES)
+    end = text.size - (len(tail) - len(tail.rstrip(b"\r\n")))
     first = len(_BOM) if head.startswith(_BOM) else 0
-    names = _cells_at(head, first, path, 1, spec.delimiter) or [""]
+    delimiter = spec.delimiter
+    if delimiter == "auto":
+        delimiter = "\t" if ".tsv" in path.suffixes[-2:] else ","
+    names = _cells_at(head, first, path, 1, delimiter) or [""]
     has_header = spec.header == "yes" or (
         spec.header == "auto" and not any(is_number(cell) for cell in names)
     )
     begin = head.find(b"\n", first) + 1 if has_header else first
     if begin >= end or (has_header and begin == 0):
-        raise DataError(f"{path}: there are no rows after the header; check how it was made")
-    row = _cells_at(head, begin, path, 1 + has_header, spec.delimiter)
+        raise NoRowsError(f"{path}: there are no rows after the header; check how it was made")
+    row = _cells_at(head, begin, path, 1 + has_header, delimiter)
     if has_header:
         check_names(names, f"{path}: line 1", 'name each column once, or set header = "no"')
-    found = _special_columns(spec, path, names, has_header, purpose)
-    others = [name for column, name in enumerate(names) if column not in found.values()]
-    if not others:
+    found = _special_columns(spec, path, names, has_header, purpose, delimiter)
+    places = [column for column in range(len(names)) if column not in found.values()]
+    if not places:
         what = " and ".join(f"the {role}" for role in found) or "nothing"
-        raise DataError(f"{path}: there is no column but {what}{_hint(names, spec.delimiter)}")
+        raise DataError(f"{path}: there is no column but {what}{_hint(names, delimiter)}")
+    columns: Sequence[str] = [names[place] for place in places]
+    if not has_header:
+        columns = default_names(len(places))
+    left_out: list[int] = []
+    if spec.include or spec.exclude:
+        chosen = set(selected(columns, spec, str(path), purpose))
+        pairs = list(zip(places, columns, strict=True))
+        left_out = [place for place, name in pairs if name not in chosen]
+        places = [place for place, name in pairs if name in chosen]
+        columns = [name for name in columns if name in chosen]
     roles = {role: column for role, column in found.items() if role in NEEDED[purpose]}
     target = roles.get("target", len(row))
     texts = {role for role in roles if role != "target" and ROLES[role].is_text}
@@ -125,21 +144,42 @@ def find_layout(spec: DataSpec, path: Path, stamp: Stamp, purpose: Purpose) -> L
         texts.add("target")
     return Layout(
         path=path,
-        stamp=stamp,
-        delimiter=spec.delimiter,
+        delimiter=delimiter,
         begin=begin,
         end=end,
         n_lines_before=int(has_header),
         n_columns=len(names),
         roles=roles,
-        skipped=frozenset(found.values()) - frozenset(roles.values()),
+        skipped=(frozenset(found.values()) - frozenset(roles.values())) | frozenset(left_out),
         texts=frozenset(texts),
-        columns=tuple(others) if has_header else default_names(len(others)),
+        columns=tuple(columns) if has_header or left_out else columns,
         role_names={
             role: names[column] if has_header else f"column {column}"
             for role, column in roles.items()
         },
+        kinds=find_kinds(
+            _sample(head[begin : min(end, len(head))], delimiter, len(names)),
+            dict(zip(columns, places, strict=True)),
+            matching(columns, spec.text, "text", str(path), purpose) if spec.text else set(),
+        ),
     )
+
+
+def _sample(rows: bytes, delimiter: str, n_columns: int) -> list[list[str]]:
+    """Return the cells of the first lines that are whole; of those that are damaged none."""
+    most = min(_SAMPLE_LINES, max(_LEAST_LINES, _SAMPLE_CELLS // n_columns))
+    lines = rows.split(b"\n", most)
+    if len(lines) > 1:
+        lines.pop()
+    found = []
+    for line in lines:
+        try:
+            cells = cells_of(line.rstrip(b"\r").decode("utf-8"), delimiter)
+        except (UnicodeDecodeError, ValueError):
+            continue
+        if len(cells) == n_columns:
+            found.append(cells)
+    return found
 
 
 def _cells_at(head: bytes, begin: int, path: Path, line: int, delimiter: str) -> list[str]:
@@ -177,7 +217,12 @@ def _cells_at(head: bytes, begin: int, path: Path, line: int, delimiter: str) ->
 
 
 def _special_columns(
-    spec: DataSpec, path: Path, names: list[str], has_header: bool, purpose: Purpose
+    spec: DataSpec,
+    path: Path,
+    names: list[str],
+    has_header: bool,
+    purpose: Purpose,
+    delimiter: str,
 ) -> dict[str, int]:
     """Return the columns that are no features, by role, whether needed or not."""
     found: dict[str, int] = {}
@@ -187,25 +232,25 @@ def _special_columns(
         if name in known:
             found[role] = known.index(str(name))
         elif isinstance(name, int) or _COLUMN_NUMBER.fullmatch(name):
-            found[role] = _place(spec, role, int(name), path, names)
+            found[role] = _place(delimiter, role, int(name), path, names)
         elif role in NEEDED[purpose]:
-            raise _missing(spec, role, name, path, names, has_header, purpose)
+            raise _missing(delimiter, role, name, path, names, has_header, purpose)
     require_different(found, str(path))
     return found
 
 
-def _place(spec: DataSpec, role: str, number: int, path: Path, names: list[str]) -> int:
+def _place(delimiter: str, role: str, number: int, path: Path, names: list[str]) -> int:
     """Return the column of a number, that is negative if it counts from the last."""
     if not -len(names) <= number < len(names):
         raise DataError(
             f"{path}: data.{role} is {number}, expected the number of one of {len(names)} "
-            f"columns, 0 to {len(names) - 1} or -{len(names)} to -1{_hint(names, spec.delimiter)}"
+            f"columns, 0 to {len(names) - 1} or -{len(names)} to -1{_hint(names, delimiter)}"
         )
     return number % len(names)
 
 
 def _missing(
-    spec: DataSpec,
+    delimiter: str,
     role: str,
     name: str,
     path: Path,
@@ -219,7 +264,7 @@ def _missing(
         return JobError(f"data.{role} is missing: name the column to learn in [data]; {known}")
     return DataError(
         f"{path}: no column is called {name!r} (data.{role}); {known}{way_without(role, purpose)}"
-        f"{_hint(names, spec.delimiter)}"
+        f"{_hint(names, delimiter)}"
     )
 
 
@@ -231,11 +276,6 @@ def _hint(names: list[str], delimiter: str) -> str:
         if other != delimiter and other in names[0]:
             return f"; is the delimiter {other!r}? Then set delimiter = {other!r}"
     return ""
-
-
-def is_missing(cell: str) -> bool:
-    """Whether a cell stands for a value that is not there."""
-    return cell == "" or cell.lower() in _MISSING
 
 
 def finite(cell: str) -> float:

@@ -15,10 +15,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_gd.data.formats.csv_layout import Layout, cells_of, finite, is_missing
+from mpi_gd.data.formats.csv_kinds import is_missing
+from mpi_gd.data.formats.csv_layout import Layout, cells_of, finite
 from mpi_gd.errors import DataError
 
-__all__ = ["Parsed", "Parser", "fast_parser", "parse"]
+__all__ = [
+    "Parsed",
+    "Parser",
+    "cells_at",
+    "fast_parser",
+    "is_good",
+    "is_plain",
+    "labels",
+    "parse",
+    "role_value",
+]
 
 # Features (n, d) float64, and what else is read, by role: (n,) float64 or text.
 Parsed = tuple[NDArray[np.float64], dict[str, NDArray[Any]]]
@@ -44,19 +55,19 @@ def parse(piece: bytes, layout: Layout, first_row: int, n_rows: int, fast: Parse
 
     Raises DataError, naming line and column, for a cell that is no finite number.
     """
-    if n_rows <= layout.most_rows(len(piece)) and _is_plain(piece, layout.delimiter):
+    if n_rows <= layout.most_rows(len(piece)) and is_plain(piece, layout.delimiter):
         try:
             features, others = fast(piece, layout)
         except (ValueError, KeyError):
             pass
         else:
-            is_good = len(features) == n_rows and bool(np.isfinite(features).all())
-            if is_good and all(map(_is_good, others.values())):
+            is_finite = len(features) == n_rows and bool(np.isfinite(features).all())
+            if is_finite and all(map(is_good, others.values())):
                 return features, others
     return _by_line(piece, layout, first_row)
 
 
-def _is_plain(piece: bytes, delimiter: str) -> bool:
+def is_plain(piece: bytes, delimiter: str) -> bool:
     """Whether there is nothing in it that a fast parser would take for something else.
 
     That is a NUL, a carriage return within a line, and quotes that do not stand around a cell:
@@ -73,7 +84,7 @@ def _is_plain(piece: bytes, delimiter: str) -> bool:
     return not any(line.count(b'"') % 2 for line in piece.split(b"\n"))
 
 
-def _is_good(column: NDArray[Any]) -> bool:
+def is_good(column: NDArray[Any]) -> bool:
     """Whether a column has no gap."""
     if column.dtype.kind == "U":
         return not any(is_missing(text) for text in set(column.tolist()))
@@ -102,7 +113,7 @@ def _by_arrow(piece: bytes, layout: Layout) -> Parsed:
     for place, column in enumerate(layout.features):
         features[:, place] = table.column(column).to_numpy()
     others = {
-        role: _labels(table.column(column).to_pylist())
+        role: labels(table.column(column).to_pylist())
         if role in layout.texts
         else np.array(table.column(column).to_numpy())
         for role, column in layout.roles.items()
@@ -142,7 +153,7 @@ def _by_numpy(piece: bytes, layout: Layout) -> Parsed:
         raise ValueError("another number of cells")
     features = load(layout.features, np.float64)
     others = {
-        role: _labels(load([column], object)[:, 0].tolist())
+        role: labels(load([column], object)[:, 0].tolist())
         if role in layout.texts
         else load([column], np.float64)[:, 0]
         for role, column in layout.roles.items()
@@ -150,7 +161,7 @@ def _by_numpy(piece: bytes, layout: Layout) -> Parsed:
     return features, others
 
 
-def _labels(texts: list[str]) -> NDArray[np.str_]:
+def labels(texts: list[str]) -> NDArray[np.str_]:
     """Return the texts of a column without the blanks around them; raises ValueError."""
     texts = [text.strip() for text in texts]
     # An array gives each text the room of the longest.
@@ -170,13 +181,10 @@ def _by_line(piece: bytes, layout: Layout, first_row: int) -> Parsed:
     others: dict[str, list[Any]] = {role: [] for role in layout.roles}
     for number, line in enumerate(lines):
         where = f"{layout.path}: line {first_row + number + 1 + layout.n_lines_before}"
-        cells = _cells(line.rstrip(b"\r"), layout, where)
+        cells = cells_at(line.rstrip(b"\r"), layout, where)
         features += [_number(cells, column, layout, where) for column in columns]
-        for role, column in layout.roles.items():
-            if role in layout.texts:
-                others[role].append(_label(cells, role, layout, where))
-            else:
-                others[role].append(_number(cells, column, layout, where))
+        for role in layout.roles:
+            others[role].append(role_value(cells, role, layout, where))
     x = np.array(features).reshape(len(lines), len(columns))
     return x, {
         role: np.array(values, dtype=np.str_ if role in layout.texts else np.float64)
@@ -184,7 +192,7 @@ def _by_line(piece: bytes, layout: Layout, first_row: int) -> Parsed:
     }
 
 
-def _cells(line: bytes, layout: Layout, where: str) -> list[str]:
+def cells_at(line: bytes, layout: Layout, where: str) -> list[str]:
     """Return a line's cells; raises DataError unless they are as many as there are columns."""
     try:
         cells = cells_of(line.decode("utf-8"), layout.delimiter)
@@ -201,6 +209,13 @@ def _cells(line: bytes, layout: Layout, where: str) -> list[str]:
             "or remove the line"
         )
     return cells
+
+
+def role_value(cells: list[str], role: str, layout: Layout, where: str) -> float | str:
+    """Return a line's number or text in a role; raises DataError."""
+    if role in layout.texts:
+        return _label(cells, role, layout, where)
+    return _number(cells, layout.roles[role], layout, where)
 
 
 def _number(cells: list[str], column: int, layout: Layout, where: str) -> float:

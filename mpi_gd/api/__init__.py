@@ -1,0 +1,1 @@
+"""What scripts and notebooks call: fits of jobs and of arrays in memory, and estimators."""

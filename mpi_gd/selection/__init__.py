@@ -1,0 +1,1 @@
+"""The choice of a job's keys by validation: folds, candidates, shared passes, ranking."""
