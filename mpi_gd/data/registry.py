@@ -6,10 +6,13 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from mpi_gd.data.formats.arrow import ArrowSource
 from mpi_gd.data.formats.csv_source import CsvSource
 from mpi_gd.data.formats.hdf5 import Hdf5Source
+from mpi_gd.data.formats.libsvm import LibsvmSource
 from mpi_gd.data.formats.npy import NpySource
 from mpi_gd.data.formats.npz import NpzSource
+from mpi_gd.data.formats.parquet import ParquetSource
 from mpi_gd.data.formats.safetensors import SafetensorsSource
 from mpi_gd.data.formats.sparse_npz import SparseNpzSource, is_sparse
 from mpi_gd.data.listing import Shard, find_shards, require_one_kind
@@ -27,7 +30,10 @@ FORMATS: dict[str, type[Source]] = {
     "npz": NpzSource,
     "csv": CsvSource,
     "hdf5": Hdf5Source,
+    "parquet": ParquetSource,
+    "arrow": ArrowSource,
     "safetensors": SafetensorsSource,
+    "libsvm": LibsvmSource,
 }
 
 # What holds sparse rows is told by what is in it.
@@ -81,6 +87,11 @@ def _open_shards(spec: DataSpec, shards: list[Shard], base: Path, purpose: Purpo
         for role, name in given.items()
         if (isinstance(name, list) or is_file(name)) and role in NEEDED[purpose]
     }
+
+    if spec.format == "libsvm":
+        # Its features are counted over all files.
+        paths = [shard.path for shard in shards]
+        return LibsvmSource(spec, paths, files, purpose)
 
     def open_one(number: int) -> Source:
         names = {role: str(paths[number].absolute()) for role, paths in files.items()}

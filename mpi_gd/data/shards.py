@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.listing import Shard, digest_of_shards
-from mpi_gd.data.probe import sample_digest, stamp
+from mpi_gd.data.probe import is_packed, sample_digest, stamp
 from mpi_gd.data.roles import Purpose
 from mpi_gd.data.shares import Share, cut_shares, rooms_of
 from mpi_gd.data.source import Block, Features, Source
@@ -108,7 +108,9 @@ class ShardedSource(Source):
         n = len(self._shards)
         total = np.zeros(2 * n + int(self._rooms[-1]), dtype=np.int64)
         weights = [max(1, shard.size) for shard in self._shards]
-        for share in cut_shares(weights, np.diff(self._rooms), part, parts):
+        # A compressed file is unpacked from its beginning, whatever part of it is wanted.
+        whole = [is_packed(shard.path) for shard in self._shards]
+        for share in cut_shares(weights, np.diff(self._rooms), whole, part, parts):
             try:
                 source = self._open_alike(share.shard)
             except NoRowsError:
