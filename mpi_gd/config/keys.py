@@ -56,7 +56,9 @@ def _section(section: Section) -> Iterator[str]:
     about = sentences(section.cls)
     for key in section.keys:
         value = literal(key.default) if key.is_optional else "..."
-        yield _fill(f"{key.name} = {value}  ({expectation(key.hint)})", indent, indent + 2 * _INDENT)
+        yield _fill(
+            f"{key.name} = {value}  ({expectation(key.hint)})", indent, indent + 2 * _INDENT
+        )
         yield _fill(about.get(key.name, ""), indent + _INDENT)
         yield ""
 

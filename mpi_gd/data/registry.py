@@ -15,6 +15,7 @@ from mpi_gd.data.formats.npz import NpzSource
 from mpi_gd.data.formats.parquet import ParquetSource
 from mpi_gd.data.formats.safetensors import SafetensorsSource
 from mpi_gd.data.formats.sparse_npz import SparseNpzSource, is_sparse
+from mpi_gd.data.formats.zarr import ZarrSource, is_zarr_zip
 from mpi_gd.data.listing import Shard, find_shards, require_one_kind
 from mpi_gd.data.probe import guess_format
 from mpi_gd.data.roles import NEEDED, ROLES, Purpose, is_file
@@ -30,6 +31,7 @@ FORMATS: dict[str, type[Source]] = {
     "npz": NpzSource,
     "csv": CsvSource,
     "hdf5": Hdf5Source,
+    "zarr": ZarrSource,
     "parquet": ParquetSource,
     "arrow": ArrowSource,
     "safetensors": SafetensorsSource,
@@ -62,6 +64,8 @@ def open_source(spec: DataSpec, base: Path = Path(), *, purpose: Purpose = "trai
 def _open_file(spec: DataSpec, path: Path, base: Path, purpose: Purpose) -> Source:
     """Open one file."""
     kind = guess_format(path) if spec.format == "auto" else spec.format
+    if kind == "npz" and spec.format == "auto" and is_zarr_zip(path):
+        kind = "zarr"
     form = FORMATS[kind]
     if kind in _SPARSE and is_sparse(path):
         form = _SPARSE[kind]

@@ -35,9 +35,9 @@ class DataSpec:
 
     target: str | int | list[str] = ""
     """What to learn. CSV: the name of a column, or its number (the first is 0, the last is -1).
-    .npz, HDF5, safetensors: the name of an array ("y" if empty), or a .npy file. .npy: the file of
-    y, relative as `path` is; with shards a list of files or a pattern, one file for each shard, in
-    their order."""
+    .npz, HDF5, Zarr, safetensors: the name of an array ("y" if empty), or a .npy file. .npy: the
+    file of y, relative as `path` is; with shards a list of files or a pattern, one file for each
+    shard, in their order."""
 
     weight: str | int | list[str] = ""
     """How much each row counts: 0 or more; a row of weight 0 takes no part, though its cells must
@@ -65,16 +65,16 @@ class DataSpec:
     rows that are trained on; "": all the same."""
 
     format: Literal[
-        "auto", "npy", "npz", "csv", "parquet", "arrow", "hdf5", "safetensors", "libsvm"
+        "auto", "npy", "npz", "csv", "parquet", "arrow", "hdf5", "zarr", "safetensors", "libsvm"
     ] = "auto"
     """Format of the file; "auto" looks at its first bytes, then at its suffix."""
 
     features: str = "X"
-    """.npz, HDF5, safetensors: the name of the array (n_samples, n_features); in HDF5 it may be a
-    path, and a group of AnnData's with sparse rows."""
+    """.npz, HDF5, Zarr, safetensors: the name of the array (n_samples, n_features); in HDF5 and
+    Zarr it may be a path, and a group of AnnData's with sparse rows."""
 
     missing_chunks: Literal["refuse", "fill"] = "refuse"
-    """HDF5: what to do about parts of an array that were never written, as those of an
+    """HDF5, Zarr: what to do about parts of an array that were never written, as those of an
     incomplete copy: "fill" takes the number that the file gives for them, mostly 0."""
 
     header: Literal["auto", "yes", "no"] = "auto"
