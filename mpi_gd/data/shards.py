@@ -191,9 +191,9 @@ class ShardedSource(Source):
         others = [first]
         if isinstance(first.x, Csr):
             others += blocks
-            x: Features = _stacked([block.x for block in others], self.n_features)
+            x: Features = _stacked([block.x for block in others], first.x.shape[1])
         else:
-            x = aligned_empty((stop - start, self.n_features), self.dtype)
+            x = aligned_empty((stop - start, first.x.shape[1]), self.dtype)
             x[: len(first.x)] = first.x
             row = len(first.x)
             for block in blocks:
@@ -233,6 +233,8 @@ class ShardedSource(Source):
 
     def locate(self, row: int) -> str:
         """Name the file and the place in it."""
+        if not self.n_samples:
+            return self._model.locate(row)
         number, own = self.shard_of(row)
         return self.opened(number).locate(own)
 
