@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import stat
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ class StoreFiles:
         try:
             with open_same(self.path, self.zip_stamp) as file, ZipFile(file) as archive:
                 return archive.read(name)
-        except (BadZipFile, ValueError, EOFError, RuntimeError, OSError) as error:
+        except (BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, OSError) as error:
             raise DataError(f"{self.path}: {name}: damaged ({error}); {_AGAIN}") from error
 
     def require_blosc(self, name: str, size: int) -> None:
