@@ -155,6 +155,8 @@ def guess_format(path: Path) -> str:
     if is_zarr(path):
         return "zarr"
     kind = foreign_format(path, None)
+    if kind == "npz" and _is_zarr_zip(path):
+        return "zarr"
     if kind is None and path.suffix.lower() not in _TELLING and _is_libsvm(path):
         return "libsvm"
     kind = kind or known_suffix(path)
@@ -272,3 +274,15 @@ def _closest(path: Path) -> str:
     if not folder.is_dir():
         return f"the folder {folder} is not there either"
     return f"the folder {folder} is there, the file is not"
+
+
+def _is_zarr_zip(path: Path) -> bool:
+    """Whether a zip archive is that of a Zarr store, and not of NumPy's arrays."""
+    # Few look into one.
+    from zipfile import BadZipFile, ZipFile
+
+    try:
+        with ZipFile(path) as archive:
+            return bool({"zarr.json", ".zgroup"} & set(archive.namelist()))
+    except (BadZipFile, ValueError, EOFError, NotImplementedError, OSError):
+        return False

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +32,7 @@ from mpi_gd.data.store import ATTRIBUTES, ArrayStore
 from mpi_gd.data.stored import StoredArray
 from mpi_gd.errors import DataError, JobError, MpiGdError
 
-__all__ = ["SparseZarrSource", "ZarrArrays", "ZarrSource", "is_zarr_zip"]
+__all__ = ["SparseZarrSource", "ZarrArrays", "ZarrSource"]
 
 _AGAIN = "copy the store again, or save it again with zarr"
 
@@ -142,15 +141,6 @@ def _group_attributes(files: StoreFiles, name: str) -> Any:
         return json.loads(files.read(f"{name}/.zattrs") or b"{}")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{files.path}: {name!r}: damaged metadata ({error}); {_AGAIN}") from error
-
-
-def is_zarr_zip(path: Path) -> bool:
-    """Whether a zip archive is that of a Zarr store, and not of NumPy's arrays."""
-    try:
-        with ZipFile(path) as archive:
-            return bool({"zarr.json", ".zgroup"} & set(archive.namelist()))
-    except (BadZipFile, ValueError, EOFError, NotImplementedError, OSError):
-        return False
 
 
 @contextmanager
