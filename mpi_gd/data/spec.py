@@ -115,7 +115,8 @@ class DataSpec:
     `path`."""
 
     test_target: str | list[str] = ""
-    """.npy: the file of the test file's y; or as many as there are shards."""
+    """.npy, or where `target` is a .npy file: the file of the test file's y; or as many as there
+    are shards."""
 
     test_files: dict[str, str] = field(default_factory=dict)
     """.npy: the test file's further files, by key, as in {weight = "test-weight.npy"}."""
@@ -150,10 +151,10 @@ class DataSpec:
                 f"test is {self.test!r} and test_fraction is {self.test_fraction}: expected one "
                 "of them; remove the other"
             )
-        if is_file(_first(self.test)) != bool(self.test_target):
+        if self._has_file_for_test("target") != bool(self.test_target):
             raise ValueError(
-                f"test_target must be the file of y for a test file .npy, and for no other, got "
-                f"{self.test_target!r} with test = {self.test!r}"
+                "test_target must be the file of y for a test file .npy, or where target is a .npy "
+                f"file, and for no other, got {self.test_target!r} with test = {self.test!r}"
             )
         if not 0 <= self.n_features <= MOST_FEATURES:
             raise ValueError(f"n_features must be from 0 to {MOST_FEATURES}, got {self.n_features}")
@@ -206,11 +207,15 @@ class DataSpec:
         n = self.n_features or len(columns)
         return dataclasses.replace(self, n_features=n, index_base=base)
 
+    def _has_file_for_test(self, role: str) -> bool:
+        """Whether a role of the test file's rows is in a file of its own."""
+        column = getattr(self, role)
+        return bool(self.test) and (is_file(_first(self.test)) or is_file(_first(column)))
+
     def _check_test_files(self) -> None:
-        """Raise ValueError unless a test file .npy has the files that scoring it takes."""
+        """Raise ValueError unless a test file has the files that scoring it takes."""
         needed = [role for role in self.roles if role in NEEDED["score"]]
-        if not is_file(_first(self.test)):
-            needed = []
+        needed = [role for role in needed if self._has_file_for_test(role)]
         if set(self.test_files) != set(needed):
             given = ", ".join(self.test_files) or "none"
             raise ValueError(
