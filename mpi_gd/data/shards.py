@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.uniform import require_alike
 from mpi_gd.errors import DataError, NoRowsError
 from mpi_gd.matrix import Csr
+
+if TYPE_CHECKING:
+    from mpi_gd.data.rowfiles import RowsInFile
 
 __all__ = ["ShardedSource"]
 
@@ -191,9 +195,9 @@ class ShardedSource(Source):
         others = [first]
         if isinstance(first.x, Csr):
             others += blocks
-            x: Features = _stacked([block.x for block in others], self.n_features)
+            x: Features = _stacked([block.x for block in others], first.x.shape[1])
         else:
-            x = aligned_empty((stop - start, self.n_features), self.dtype)
+            x = aligned_empty((stop - start, first.x.shape[1]), self.dtype)
             x[: len(first.x)] = first.x
             row = len(first.x)
             for block in blocks:
@@ -221,6 +225,16 @@ class ShardedSource(Source):
             np.add.at(found, np.minimum(places, len(found) - 1), counts)
         return found
 
+    def in_files(self, start: int, stop: int) -> Sequence[RowsInFile]:
+        """Return the places in the shards; in memory the rows begin where those of one file do."""
+        found: list[RowsInFile] = []
+        for number, first, last in self.pieces(start, stop):
+            files = self.opened(number).in_files(first, last)
+            if not files:
+                return ()
+            found += (replace(file, in_line=0) for file in files)
+        return found
+
     def fingerprint(self) -> str:
         """Describe the files' names and sizes, the first one, and a sample of two more."""
         others = sorted({len(self._shards) // 2, len(self._shards) - 1} - {self._first})
@@ -233,6 +247,8 @@ class ShardedSource(Source):
 
     def locate(self, row: int) -> str:
         """Name the file and the place in it."""
+        if not self.n_samples:
+            return self._model.locate(row)
         number, own = self.shard_of(row)
         return self.opened(number).locate(own)
 

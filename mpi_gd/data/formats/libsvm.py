@@ -238,7 +238,8 @@ class LibsvmSource(Source):
 
     def locate(self, row: int) -> str:
         """Name the file and the line, counted from 1 as editors do."""
-        place = int(np.searchsorted(self._first_rows, row, side="right")) - 1
+        place = int(np.searchsorted(self._first_rows[:-1], row, side="right")) - 1
+        place = place if self.n_samples else 0
         own, line = row - int(self._first_rows[place]), int(self._first_lines[place])
         for piece in lines_of(self._chunks[place]):
             rows = np.flatnonzero([bool(text) for text in plain(piece).split(b"\n")])
