@@ -33,7 +33,7 @@ LOT = 10
 # More parameters have Hessians that cost more than they save, one for each lane.
 _MOST_PARAMS = 1000
 # A candidate need not be fitted to more digits than its scores show.
-_ENOUGH = 1e-6
+_ENOUGH = 1e-5
 # The first Hessian is that of so many rows for each parameter, or of all.
 _ROWS_EACH, _PIECES = 200, 64
 _WEAK = 1e-12

@@ -280,16 +280,7 @@ def _check(search: SearchJob) -> None:
         if axis == _PATH:
             continue
         for value in axis.values() if isinstance(axis, Range) else axis:
-            parse_job(
-                search.text,
-                search.name,
-                (*search.overrides, *_items({**first, key: value})),
-            )
-
-
-def _items(values: Mapping[str, Any]) -> list[str]:
-    """Return overrides of values."""
-    return [f"{key}={literal(value)}" for key, value in values.items()]
+            search.job({**first, key: value})
 
 
 def _require(is_good: bool, message: str) -> None:
