@@ -66,5 +66,5 @@ def test_a_level_that_the_training_did_not_have_is_one_error(
     for n in (1, 3):
         done = program(n, "predict", "one/model.npz", "new.npz")
         assert done.rc == 2
-        message = "row 7: column 'x2': 2 rows have levels that the training did not have"
+        message = "row 7, column 'x2': 2 rows have levels that the training did not have"
         assert done.err.count(message) == 1 and "'1234'" in done.err

@@ -161,5 +161,5 @@ def test_ranks_have_the_same_features_and_one_message(monkeypatch: pytest.Monkey
     for found in on_ranks(4, work):
         assert isinstance(found, DataError)
         assert str(found).startswith(
-            "table: row 700: column 'age': 3 values are missing, the first"
+            "table: row 700, column 'age': 3 values are missing, the first"
         )

@@ -178,6 +178,10 @@ class CsvSource(TableSource):
         y = extras.pop("target", None)
         return np.full(n_rows, np.nan) if y is None else y, extras
 
+    def expect(self, kinds: Mapping[str, Kind]) -> None:
+        """Read columns as of these kinds: they were guessed from the first rows."""
+        self.kinds = {**self.kinds, **kinds}
+
     def locate_cell(self, row: int, name: str) -> str:
         """Name the line and the column."""
         return f"{self.locate(row)}, column {name!r}"
