@@ -14,14 +14,14 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_gd.archive import ArchiveError, pack, unpack
+from mpi_gd.archive import ArchiveError, pack, pack_into, unpack
 from mpi_gd.errors import FileError, JobError
-from mpi_gd.files import write_atomically
+from mpi_gd.files import write_whole
 from mpi_gd.patient import patiently
 
 __all__ = [
@@ -37,6 +37,8 @@ __all__ = [
 _NAME = re.compile(r"(\d{9})\.npz")
 _STATE, _EXPONENTS = "state.", "exponents."
 _FORMAT = "mpi_gd checkpoint 2"
+# Arrays of a state that are so long are replaced by the solvers, and never changed in place.
+_LONG_BYTES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +68,23 @@ class Checkpoint:
 
     def to_bytes(self) -> bytes:
         """Return the archive's bytes."""
+        return pack(self.arrays, self.document)
+
+    def write(self, file: BinaryIO) -> None:
+        """Write the archive to an empty file; no array is copied."""
+        pack_into(file, self.arrays, self.document)
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all arrays, as the archive names them."""
         arrays = {_STATE + name: array for name, array in self.state.items()}
         arrays |= {_EXPONENTS + name: array for name, array in self.exponents.items()}
-        document = {
+        return arrays
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return all but the arrays, as JSON has it."""
+        return {
             "format": _FORMAT,
             "iteration": self.iteration,
             "questions": self.questions,
@@ -76,12 +92,15 @@ class Checkpoint:
             "objective": self.objective,
             "needs": self.needs,
         }
-        return pack(arrays, document)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Checkpoint:
         """Read what `to_bytes` wrote; raises ArchiveError."""
-        arrays, document = unpack(data)
+        return cls.of(*unpack(data))
+
+    @classmethod
+    def of(cls, arrays: dict[str, NDArray[Any]], document: dict[str, Any]) -> Checkpoint:
+        """Return what an archive has; raises ArchiveError."""
         if document.get("format") != _FORMAT:
             raise ArchiveError(f"it says {document.get('format')!r:.60}, expected {_FORMAT!r}")
         parts = {
@@ -109,7 +128,7 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     A newer one is damaged, else the training would have gone on from it: it is removed too.
     """
     path = folder / checkpoint.name
-    write_atomically(path, checkpoint.to_bytes())
+    write_whole(path, checkpoint.write)
     # It is safe now: one too many that cannot be removed is no failure.
     with contextlib.suppress(OSError):
         files = _files(folder)
@@ -186,10 +205,16 @@ class Writer:
         self._thread.start()
 
     def put(self, checkpoint: Checkpoint) -> None:
-        """Take a checkpoint, whose arrays are copied first: the training goes on changing them."""
+        """Take a checkpoint, while the training goes on.
+
+        Short arrays are copied first, for they may change; long ones are replaced by others.
+        """
         copied = dataclasses.replace(
             checkpoint,
-            state={name: array.copy() for name, array in checkpoint.state.items()},
+            state={
+                name: array if array.nbytes >= _LONG_BYTES else array.copy()
+                for name, array in checkpoint.state.items()
+            },
             exponents={name: array.copy() for name, array in checkpoint.exponents.items()},
         )
         with self._changed:
@@ -215,6 +240,8 @@ class Writer:
             if checkpoint is None:
                 return
             self._write(checkpoint)
+            # Its arrays are not held any longer than they must be.
+            del checkpoint
 
     def _write(self, checkpoint: Checkpoint) -> None:
         """Write one; say it when that begins to fail, and when it works again."""
@@ -235,26 +262,48 @@ class Writer:
 
 
 def state_arrays(state: Any) -> dict[str, NDArray[Any]]:
-    """Return the fields of a solver's state as arrays."""
-    return {
-        field.name: np.asarray(getattr(state, field.name))
-        for field in dataclasses.fields(state)
-        if not field.metadata.get("given")
-    }
+    """Return the fields of a solver's state as arrays; those of a list are numbered."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for field in dataclasses.fields(state):
+        if field.metadata.get("given"):
+            continue
+        value = getattr(state, field.name)
+        if isinstance(value, list):
+            arrays |= {f"{field.name}.{k}": array for k, array in enumerate(value)}
+        else:
+            arrays[field.name] = np.asarray(value)
+    return arrays
 
 
 def with_arrays(state: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     """Return a state like `state` with its fields from a checkpoint; raises JobError."""
     values: dict[str, Any] = {}
+    for name in sorted(arrays.keys() ^ state_arrays(state).keys()):
+        raise _misfit(name)
     for field in dataclasses.fields(state):
-        old, new = getattr(state, field.name), arrays.get(field.name)
+        old = getattr(state, field.name)
         if field.metadata.get("given"):
             values[field.name] = old
-            continue
-        if new is None or new.shape != np.shape(old) or new.dtype != np.asarray(old).dtype:
-            raise JobError(f"the checkpoint does not fit this version of mpi_gd ({field.name})")
-        values[field.name] = new.copy() if isinstance(old, np.ndarray) else type(old)(new.item())
+        elif isinstance(old, list):
+            values[field.name] = [
+                _restored(f"{field.name}.{k}", each, arrays) for k, each in enumerate(old)
+            ]
+        else:
+            values[field.name] = _restored(field.name, old, arrays)
     return type(state)(**values)
+
+
+def _restored(name: str, old: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """Return an array or number like `old` from a checkpoint; raises JobError."""
+    new = arrays[name]
+    if new.shape != np.shape(old) or new.dtype != np.asarray(old).dtype:
+        raise _misfit(name)
+    return new.copy() if isinstance(old, np.ndarray) else type(old)(new.item())
+
+
+def _misfit(name: str) -> JobError:
+    """Return the error for a field that is not what it should be."""
+    return JobError(f"the checkpoint does not fit this version of mpi_gd ({name})")
 
 
 def _files(folder: Path) -> list[Path]:

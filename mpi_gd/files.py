@@ -1,7 +1,8 @@
 """Write files that are either whole or absent: a temporary name, flushed to disk, renamed.
 
-`write_atomically` is for bytes in memory. A file that several ranks write together takes the same
-steps one at a time: `reserve` on root, `write_at` on each rank, `publish` or `discard` on root.
+`write_atomically` is for bytes in memory, `write_whole` for what writes into a file. A file that
+several ranks write together takes the same steps one at a time: `reserve` on root, `write_at` on
+each rank, `publish` or `discard` on root.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from mpi_gd.errors import FileError
 
-__all__ = ["discard", "publish", "reserve", "write_at", "write_atomically"]
+__all__ = ["discard", "publish", "reserve", "write_at", "write_atomically", "write_whole"]
 
 # Longest file name we build the temporary name from: most file systems stop at 255 bytes.
 _STEM_BYTES = 200
@@ -29,6 +31,24 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     temporary = reserve(path, len(data))
     try:
         write_at(temporary, 0, data, path)
+        publish(temporary, path)
+    except BaseException:
+        discard(temporary)
+        raise
+
+
+def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]) -> None:
+    """Put at `path` what `write` writes to an empty file, open for writing and reading.
+
+    As whole as with `write_atomically`; raises FileError, and what `write` raises.
+    """
+    path = Path(path)
+    temporary = reserve(path, 0)
+    try:
+        with _explained(path), open(temporary, "r+b") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
         publish(temporary, path)
     except BaseException:
         discard(temporary)

@@ -14,9 +14,14 @@ MANY = 100_000
 class NumberedNames(Sequence[str]):
     """The names x0, x1, ..., made when they are asked for: ten million would take a gigabyte."""
 
-    def __init__(self, n: int) -> None:
-        """Stand for the first n."""
-        self._numbers = range(n)
+    def __init__(self, n: int, first: int = 0) -> None:
+        """Stand for n of them, from number `first` on."""
+        self._numbers = range(first, first + n)
+
+    @property
+    def first(self) -> int:
+        """Return the number in the first name."""
+        return self._numbers.start
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -32,7 +37,7 @@ class NumberedNames(Sequence[str]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, NumberedNames):
-            return len(self) == len(other)
+            return self._numbers == other._numbers
         if not isinstance(other, Sequence) or len(self) != len(other):
             return False
         return all(mine == theirs for mine, theirs in zip(self, other, strict=True))

@@ -34,6 +34,7 @@ class Ending(Enum):
     MAX_PASSES = "not converged: max_passes reached before tol"
     PERFECT = "not converged: the features tell the labels apart without a mistake"
     STOPPED = "stopped"
+    UNEVEN = "to go on with other rows on each rank"
 
     @property
     def is_converged(self) -> bool:
@@ -166,13 +167,15 @@ def train(
     on_save: Callable[[], None],
     save_every: int = 0,
     rules: Rules = NO_RULES,
+    is_uneven: Callable[[Reply], bool] | None = None,
 ) -> Outcome:
     """Drive `solver` along `course` until an ending; collective.
 
     `on_step` gets each iteration's record; `on_save` is called where the ranks have voted to save,
-    every `save_every` iterations, and at an ending from which the training may be taken up. All
-    decisions are made from what was reduced, so all ranks make the same. Whatever is raised,
-    `course` is whole.
+    every `save_every` iterations, and at an ending from which the training may be taken up.
+    `is_uneven` hears every reply, and ends the training after an iteration where the rows are to be
+    divided anew. All decisions are made from what was reduced, so all ranks make the same. Whatever
+    is raised, `course` is whole.
     """
     spent, state = _Spent(), course.state
     while True:
@@ -182,6 +185,7 @@ def train(
         course.rows += reply.n_rows
         spent.add(reply)
         due = bool(reply.votes[_SAVE])
+        uneven = is_uneven is not None and is_uneven(reply)
         if step is not None:
             record = spent.record(step, state.iteration, course.questions)
             on_step(record)
@@ -197,6 +201,8 @@ def train(
             return Outcome(Ending.STOPPED)
         if due:
             on_save()
+        if uneven and step is not None:
+            return Outcome(Ending.UNEVEN)
 
 
 def _ending(

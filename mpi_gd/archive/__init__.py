@@ -11,6 +11,6 @@ own does not cover.
 
 from mpi_gd.archive.layout import ArchiveError
 from mpi_gd.archive.read import unpack
-from mpi_gd.archive.write import pack
+from mpi_gd.archive.write import pack, pack_into
 
-__all__ = ["ArchiveError", "pack", "unpack"]
+__all__ = ["ArchiveError", "pack", "pack_into", "unpack"]

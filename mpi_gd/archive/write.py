@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -9,7 +10,7 @@ import stat
 import struct
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -23,9 +24,10 @@ from mpi_gd.archive.layout import (
     is_plain,
 )
 
-__all__ = ["pack"]
+__all__ = ["pack", "pack_into"]
 
 _ALIGNMENT = 64
+_CHUNK_BYTES = 1 << 20
 # The padding field of zip headers that Android's zipalign made customary.
 _PADDING_FIELD = 0xD935
 
@@ -36,24 +38,49 @@ def pack(arrays: Mapping[str, np.ndarray[Any, Any]], metadata: Mapping[str, obje
     Arrays are of bool, integer or float type (at most 8 bytes an item) and of any shape; metadata
     is JSON (NumPy scalars are taken as numbers). Raises ArchiveError for anything else.
     """
+    buffer = io.BytesIO()
+    pack_into(buffer, arrays, metadata)
+    return buffer.getvalue()
+
+
+def pack_into(
+    file: BinaryIO,
+    arrays: Mapping[str, np.ndarray[Any, Any]],
+    metadata: Mapping[str, object],
+) -> None:
+    """Write what `pack` returns to an empty file, open for writing and reading.
+
+    Nothing of an array is copied that is little-endian and C-ordered.
+    """
     members: dict[str, tuple[Any, ...]] = {
         f"{name}.npy": _npy_parts(name, array) for name, array in arrays.items()
     }
     members[METADATA] = (_json_bytes(metadata),)
-    # One copy of the arrays, into this buffer: the training that saves its state runs meanwhile.
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
-            member = _member(name, buffer.tell())
+            member = _member(name, file.tell())
             member.file_size = sum(len(part) for part in members[name])
-            with archive.open(member, "w") as file:
+            with archive.open(member, "w") as out:
                 for part in members[name]:
-                    file.write(part)
+                    out.write(part)
         archive.comment = SEAL_TAG + bytes(DIGEST_LENGTH)
-    with buffer.getbuffer() as content:
-        digest = hashlib.sha256(content[:-DIGEST_LENGTH]).hexdigest()
-        content[-DIGEST_LENGTH:] = digest.encode("ascii")
-    return buffer.getvalue()
+    _seal(file)
+
+
+def _seal(file: BinaryIO) -> None:
+    """Put the digest of all bytes before it at the file's end."""
+    left = file.seek(-DIGEST_LENGTH, io.SEEK_END)
+    file.seek(0)
+    digest = hashlib.sha256()
+    while left:
+        chunk = file.read(min(_CHUNK_BYTES, left))
+        if not chunk:
+            raise OSError(errno.EIO, "the file shrank while it was written")
+        digest.update(chunk)
+        left -= len(chunk)
+    # Also where the read has come to this place: a file is told of a change from reading.
+    file.seek(-DIGEST_LENGTH, io.SEEK_END)
+    file.write(digest.hexdigest().encode("ascii"))
 
 
 def _npy_parts(name: str, array: np.ndarray[Any, Any]) -> tuple[bytes, np.ndarray[Any, Any]]:

@@ -48,7 +48,7 @@ def load_data(
         role: name for role, name in spec.named_columns.items() if is_file(name) or is_file(path)
     }
     spec = dataclasses.replace(
-        spec,
+        spec.as_trained(model.columns),
         path=path,
         format="auto",
         test="",
@@ -130,9 +130,11 @@ def require_columns(expected: Sequence[str], data: Loaded) -> None:
         return
     for got, wanted in zip(found, expected, strict=True):
         if got != wanted:
+            is_shifted = (got, wanted) == ("x1", "x0")
+            hint = ", or of LIBSVM data set data.index_base = 0" if is_shifted else ""
             raise DataError(
                 f"{data.source.locate(0)}: got the column {got!r} where the training had "
-                f"{wanted!r}; give the same columns in the same order"
+                f"{wanted!r}; give the same columns in the same order{hint}"
             )
 
 

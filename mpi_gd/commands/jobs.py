@@ -46,7 +46,7 @@ def needs(job: Job) -> dict[str, Any]:
             found |= {f"{key}.{name}": each for name, each in value.items()}
         else:
             found[key] = value
-    free = ["name", "fault_tolerance", "data.path", "data.test", "data.test_target"]
+    free = ["name", "fault_tolerance", "slow_ranks", "data.path", "data.test", "data.test_target"]
     free += ["data.balance", "data.memory", "data.scratch"]
     free += ["data.test_files", *(f"data.{key}" for key in _file_keys(job.data))]
     return {

@@ -26,7 +26,7 @@ __all__ = ["Kept"]
 
 @dataclass
 class Kept:
-    """This rank's part of a run, through all losses."""
+    """This rank's part of a run, through all losses and new divisions of the rows."""
 
     is_watched: bool = False
     """Whether the ranks have begun to watch each other."""
@@ -45,6 +45,10 @@ class Kept:
     """Questions that had been answered there."""
     record: Record | None = None
     """The last iteration's record there."""
+    shares: list[int] | None = None
+    """What part of the rows each rank is to have; None: all alike."""
+    n_divisions: int = 0
+    """How often the rows have been divided anew."""
     _course: Course | None = None
     _snapshot: Callable[[], tuple[bytes, Record | None]] | None = None
 
@@ -57,8 +61,19 @@ class Kept:
         """Note a training that begins; `snapshot` returns its present state and last record."""
         self._course, self._snapshot = course, snapshot
 
+    def hold(self) -> None:
+        """Keep where the training is, which all ranks know alike, to go on with other rows."""
+        if self._snapshot is None or self._course is None:
+            raise RuntimeError("no training has begun")
+        self.state, self.record = self._snapshot()
+        self.questions = self._course.questions
+        self.n_divisions += 1
+        self.outcome = self._course = self._snapshot = None
+
     def share(self, world: World) -> None:
         """Agree on what all that are left have; collective. What it raises leaves all as it was."""
+        # Those that are left have other numbers.
+        self.shares = None
         mine = {
             "folder": str(self.folder.path) if self.folder else "",
             "resumes": self.resumes,

@@ -181,6 +181,7 @@ def _test_data(world: World, setup: Setup, base: Path) -> tuple[Loaded, NDArray[
         test_target="",
         test_files={},
     ).with_columns(spec.test_files)
+    spec = spec.as_trained(setup.data.columns)
     source = setup.data.source
     data = load(world, spec, base, purpose="score", prepare=source.recipe or source.columns)
     require_columns(setup.data.source.columns, data)
@@ -200,7 +201,12 @@ def _lasting(job: Job) -> Job:
     )
     data = dataclasses.replace(job.data, balance="auto", memory="auto", scratch="")
     return dataclasses.replace(
-        job, data=data, stop=stop, checkpoint=CheckpointSpec(), fault_tolerance="stop"
+        job,
+        data=data,
+        stop=stop,
+        checkpoint=CheckpointSpec(),
+        fault_tolerance="stop",
+        slow_ranks="report",
     )
 
 

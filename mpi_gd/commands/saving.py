@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+import numpy as np
 
 from mpi_gd.checkpoint import Checkpoint, Writer, newest, require_same, state_arrays
 from mpi_gd.comm import World
@@ -13,7 +16,7 @@ from mpi_gd.commands.jobs import needs
 from mpi_gd.commands.setup import Setup
 from mpi_gd.config import Job, parse_job, read_job_text
 from mpi_gd.errors import FileError, JobError
-from mpi_gd.files import write_atomically
+from mpi_gd.files import write_whole
 from mpi_gd.report import warn
 from mpi_gd.trainer import Course
 
@@ -31,8 +34,23 @@ def find_saved(world: World, folder: RunFolder, setup: Setup) -> Checkpoint | No
             found = newest(folder.checkpoints, setup.needs, warn)
             if found is None:
                 _require_same_job(folder.path / "job.toml", setup.job)
-    data = world.bcast_bytes(found.to_bytes() if found else b"")
-    return Checkpoint.from_bytes(data) if data else None
+    return _shared(world, found)
+
+
+def _shared(world: World, checkpoint: Checkpoint | None) -> Checkpoint | None:
+    """Return the root's checkpoint, or None; collective. Its arrays come one after another."""
+    document = world.bcast_text(json.dumps(checkpoint.document if checkpoint else None))
+    if document == "null":
+        return None
+    arrays = checkpoint.arrays if checkpoint else {}
+    told = world.bcast_text(
+        json.dumps({name: [array.dtype.str, array.shape] for name, array in arrays.items()})
+    )
+    for name, (dtype, shape) in json.loads(told).items():
+        data = world.bcast_bytes(arrays[name].tobytes() if world.is_root else None)
+        if not world.is_root:
+            arrays[name] = np.frombuffer(data, dtype).reshape(shape)
+    return checkpoint or Checkpoint.of(arrays, json.loads(document))
 
 
 def _require_same_job(path: Path, job: Job) -> None:
@@ -89,10 +107,9 @@ class Saver:
         with self._world.phase("writing the checkpoint", by_root=True):
             if self._writer and not self._writer.close():
                 last = self.checkpoint()
-                data = last.to_bytes()
                 place = write_somewhere(
                     place / last.name,
                     self._setup.job.name,
-                    lambda path: write_atomically(path, data),
+                    lambda path: write_whole(path, last.write),
                 )
         return place

@@ -154,23 +154,31 @@ def set_up(
     *,
     data: Loaded | None = None,
     thorough: bool = False,
+    shares: Sequence[int] | None = None,
 ) -> Setup:
     """Read the data that `job` names relative to `base`, and plan the objective; collective.
 
-    `kept`, on all ranks or none, is what was read before some ranks died; `data` are rows that are
-    in memory and need no reading. `thorough`: look at every number now, and not where the training
-    meets it.
+    `kept`, on all ranks or none, is what was read before some ranks died, or were found to be slow;
+    `shares` how large a part of the rows each rank is to have; `data` are rows that are in memory
+    and need no reading. `thorough`: look at every number now, and not where the training meets it.
     Raises on all ranks: DataError, FileError, JobError.
     """
-    return plan(world, job, read(world, job, base, kept, data=data), thorough=thorough)
+    reading = read(world, job, base, kept, data=data, shares=shares)
+    return plan(world, job, reading, thorough=thorough)
 
 
 def read(
-    world: World, job: Job, base: Path, kept: Loaded | None = None, *, data: Loaded | None = None
+    world: World,
+    job: Job,
+    base: Path,
+    kept: Loaded | None = None,
+    *,
+    data: Loaded | None = None,
+    shares: Sequence[int] | None = None,
 ) -> Reading:
     """Read the rows that `job` names relative to `base`, and their response; collective.
 
-    `kept` and `data` are as in `set_up`.
+    `kept`, `data` and `shares` are as in `set_up`.
     Raises on all ranks: DataError, FileError, JobError.
     """
     began = time.monotonic()
@@ -182,6 +190,7 @@ def read(
         n_workers=job.solver.divides,
         prepare=job.prepare,
         seed=job.seed,
+        shares=shares,
     )
     loaded = time.monotonic()
     fraction, stop = job.data.test_fraction, data.start + len(data.y)

@@ -15,6 +15,7 @@ from mpi_gd.commands.inference import check_inference
 from mpi_gd.commands.jobs import read_shared_job, resolved
 from mpi_gd.commands.kept import Kept
 from mpi_gd.commands.lost import ending
+from mpi_gd.commands.pacing import Pacing
 from mpi_gd.commands.results import check_test_data, finish
 from mpi_gd.commands.saving import Saver, find_saved
 from mpi_gd.commands.separation import may_diverge
@@ -73,7 +74,10 @@ def _through_losses(world: World, options: TrainOptions, kept: Kept) -> int:
             job = read_shared_job(world, path, options.overrides)
             if job.fault_tolerance == "continue":
                 _require_survival(world)
-            return _attempt(world, options, job, path, kept)
+            while (code := _attempt(world, options, job, path, kept)) is None:
+                # The rows are to be divided anew.
+                kept.hold()
+            return code
         except (RankLost, OutOfStep) as error:
             if (job and job.fault_tolerance == "stop") or not _is_loss(world, error):
                 raise
@@ -116,10 +120,13 @@ def _recover(world: World, kept: Kept) -> None:
         warn(f"lost {', '.join(lost)}: {ranks}")
 
 
-def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Kept) -> int:
-    """Set up, train and finish with the ranks that there are; collective. Return the exit code."""
+def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Kept) -> int | None:
+    """Set up, train and finish with the ranks that there are; collective.
+
+    Return the exit code; None where the training is to go on with other rows on each rank.
+    """
     base = path.parent
-    setup = set_up(world, job, base, kept.data, thorough=options.check)
+    setup = set_up(world, job, base, kept.data, thorough=options.check, shares=kept.shares)
     kept.data = setup.data
     check_test_data(world, setup, base)
     check_inference(world, setup)
@@ -139,6 +146,8 @@ def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Ke
     kept.outcome = kept.outcome or train_setup(world, setup, folder, found, account, kept)
     if kept.outcome.ending is Ending.STOPPED:
         return _EXIT_STOPPED
+    if kept.outcome.ending is Ending.UNEVEN:
+        return None
     return finish(world, setup, kept.outcome, folder, account, base)
 
 
@@ -263,6 +272,7 @@ def train_setup(
             on_save=saver.save,
             save_every=job.checkpoint.every_iterations,
             rules=rules_of(setup, certifier),
+            is_uneven=Pacing(world, setup, account, kept),
         )
         if outcome.ending is Ending.STOPPED:
             why = "stop.max_seconds" if ballot.is_late else ""

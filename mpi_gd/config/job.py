@@ -120,6 +120,11 @@ class Job:
     """What to do when a rank dies: "stop", to be resumed from the last checkpoint, or "continue"
     with the ranks that are left (Open MPI, mpirun --with-ft ulfm --mca btl tcp,self)."""
 
+    slow_ranks: Literal["report", "divide"] = "report"
+    """What to do with a rank that takes longer for its rows than is usual, because something else
+    runs on its core: report it, or also give some of its rows to the others ("divide"), once the
+    others have waited for it as long as that takes. The model is the same, bit for bit."""
+
     intercept: bool = True
     """Whether there is one; no penalty is on it."""
 

@@ -23,11 +23,11 @@ _LISTED = 8
 _MOST_CHARACTERS = 1000
 
 
-def default_names(n_features: int) -> Sequence[str]:
-    """Return x0, x1, ... for columns without names."""
+def default_names(n_features: int, first: int = 0) -> Sequence[str]:
+    """Return x0, x1, ... for columns without names, from number `first` on."""
     if n_features > MANY:
-        return NumberedNames(n_features)
-    return tuple(f"x{j}" for j in range(n_features))
+        return NumberedNames(n_features, first)
+    return tuple(f"x{j}" for j in range(first, first + n_features))
 
 
 def list_some(names: Sequence[str]) -> str:
@@ -73,7 +73,7 @@ def suggest(wanted: str, names: Sequence[str]) -> str:
 def digest_of_names(names: Sequence[str]) -> str:
     """Describe names in few characters that tell lists apart."""
     if isinstance(names, NumberedNames):
-        return f"{len(names)} columns (x0, x1, ...)"
+        return f"{len(names)} columns ({names[0]}, {names[1]}, ...)"
     digest = hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{len(names)} columns ({digest[:12]})"
 

@@ -19,6 +19,7 @@ __all__ = [
     "explained",
     "foreign_format",
     "guess_format",
+    "is_packed",
     "is_zarr",
     "known_suffix",
     "open_same",
@@ -46,6 +47,7 @@ _MAGIC: dict[bytes, tuple[str | None, str, str]] = {
 }
 _SUFFIXES = {
     **dict.fromkeys([".csv", ".tsv", ".txt"], "csv"),
+    **dict.fromkeys([".svm", ".libsvm", ".svmlight"], "libsvm"),
     **dict.fromkeys([".parquet", ".pq"], "parquet"),
     **dict.fromkeys([".arrow", ".feather", ".arrows", ".ipc"], "arrow"),
     ".npy": "npy",
@@ -54,6 +56,8 @@ _SUFFIXES = {
     ".safetensors": "safetensors",
     ".zarr": "zarr",
 }
+# Suffixes that say more than a first line does; .txt does not.
+_TELLING = _SUFFIXES.keys() - {".txt"}
 # First bytes of compressed text, and what people add to the name of what is in it.
 _PACKINGS = {
     b"\x1f\x8b": "gzip",
@@ -131,6 +135,11 @@ def known_suffix(path: Path) -> str | None:
     return _SUFFIXES.get(path.suffix.lower())
 
 
+def is_packed(path: Path) -> bool:
+    """Whether the name says that the file is compressed text."""
+    return path.suffix.lower() in _PACKED_SUFFIXES
+
+
 def packing_of(path: Path) -> str | None:
     """Return how a file is compressed, by its first bytes; None if it is not."""
     with open_same(path, stamp(path)) as file:
@@ -146,6 +155,8 @@ def guess_format(path: Path) -> str:
     if is_zarr(path):
         return "zarr"
     kind = foreign_format(path, None)
+    if kind is None and path.suffix.lower() not in _TELLING and _is_libsvm(path):
+        return "libsvm"
     kind = kind or known_suffix(path)
     if kind is None:
         raise DataError(
@@ -153,6 +164,24 @@ def guess_format(path: Path) -> str:
             'set format, as in format = "csv"; `train --keys` lists the formats'
         )
     return kind
+
+
+def _is_libsvm(path: Path) -> bool:
+    """Whether the first line that is no comment is one of LIBSVM's: most such files have no suffix.
+
+    Of a line that is longer than what is looked at the beginning counts.
+    """
+    from mpi_gd.data.formats.libsvm_parse import is_line
+
+    with open_same(path, stamp(path)) as file:
+        head: bytes = file.read(_SAMPLE_BYTES) or b""
+    lines = [line for line in head.split(b"\n") if line.strip() and not line.startswith(b"#")]
+    if not lines:
+        return False
+    first = lines[0]
+    if len(head) == _SAMPLE_BYTES and len(lines) == 1:
+        first = first[: max(first.rfind(b" "), 0)]
+    return is_line(first)
 
 
 def foreign_format(path: Path, wanted: str | None) -> str | None:
@@ -202,6 +231,7 @@ def _wish(wanted: str | None) -> str:
         "parquet": "a Parquet file",
         "arrow": "an Arrow file",
         "hdf5": "an HDF5 file",
+        "libsvm": "LIBSVM text",
         "safetensors": "a safetensors file",
         "zarr": "a Zarr store",
     }

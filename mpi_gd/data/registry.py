@@ -6,17 +6,23 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from mpi_gd.data.formats.arrow import ArrowSource
 from mpi_gd.data.formats.csv_source import CsvSource
+from mpi_gd.data.formats.libsvm import LibsvmSource
 from mpi_gd.data.formats.npy import NpySource
 from mpi_gd.data.formats.npz import NpzSource
+from mpi_gd.data.formats.parquet import ParquetSource
 from mpi_gd.data.formats.safetensors import SafetensorsSource
 from mpi_gd.data.formats.sparse_npz import SparseNpzSource, is_sparse
 from mpi_gd.data.listing import Shard, find_shards, require_one_kind
+from mpi_gd.data.partitions import find_partitions
 from mpi_gd.data.probe import guess_format
 from mpi_gd.data.roles import NEEDED, ROLES, Purpose, is_file
+from mpi_gd.data.sharded_table import ShardedTable
 from mpi_gd.data.shards import ShardedSource
 from mpi_gd.data.source import Source
 from mpi_gd.data.spec import DataSpec
+from mpi_gd.data.table import TableSource
 from mpi_gd.errors import JobError
 
 __all__ = ["FORMATS", "open_source"]
@@ -25,7 +31,10 @@ FORMATS: dict[str, type[Source]] = {
     "npy": NpySource,
     "npz": NpzSource,
     "csv": CsvSource,
+    "parquet": ParquetSource,
+    "arrow": ArrowSource,
     "safetensors": SafetensorsSource,
+    "libsvm": LibsvmSource,
 }
 
 # What holds sparse rows is told by what is in it.
@@ -71,8 +80,8 @@ def _open_shards(spec: DataSpec, shards: list[Shard], base: Path, purpose: Purpo
     """Open a data set of several files, each with those of y and the rest that belong to it."""
     if spec.format == "auto":
         require_one_kind(shards)
-        kind: Any = guess_format(shards[0].path)
-        spec = dataclasses.replace(spec, format=kind)
+        found: Any = guess_format(shards[0].path)
+        spec = dataclasses.replace(spec, format=found)
     given = {role: getattr(spec, role) for role in ("target", *ROLES)}
     files = {
         role: _files_of(role, name, shards, base)
@@ -80,11 +89,25 @@ def _open_shards(spec: DataSpec, shards: list[Shard], base: Path, purpose: Purpo
         if (isinstance(name, list) or is_file(name)) and role in NEEDED[purpose]
     }
 
-    def open_one(number: int) -> Source:
+    if spec.format == "libsvm":
+        # Its features are counted over all files.
+        paths = [shard.path for shard in shards]
+        return LibsvmSource(spec, paths, files, purpose)
+
+    is_table = issubclass(FORMATS[spec.format], TableSource)
+    partitions = find_partitions(shards) if is_table else None
+    inner = partitions.without(spec) if partitions else spec
+
+    def open_one(number: int, texts: frozenset[str] = frozenset()) -> Source:
         names = {role: str(paths[number].absolute()) for role, paths in files.items()}
-        own = spec.with_columns(names)
+        own = dataclasses.replace(
+            inner.with_columns(names), text=[*inner.text, *sorted(texts.difference(inner.text))]
+        )
         return _open_file(own, shards[number].path, base, purpose)
 
+    if is_table:
+        chosen = partitions.chosen(spec) if partitions else None
+        return ShardedTable(shards, open_one, frozenset(files), chosen)
     return ShardedSource(shards, open_one, frozenset(files))
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.listing import Shard, digest_of_shards
-from mpi_gd.data.probe import sample_digest, stamp
+from mpi_gd.data.probe import is_packed, sample_digest, stamp
 from mpi_gd.data.roles import Purpose
 from mpi_gd.data.shares import Share, cut_shares, rooms_of
 from mpi_gd.data.source import Block, Features, Source
@@ -108,7 +108,9 @@ class ShardedSource(Source):
         n = len(self._shards)
         total = np.zeros(2 * n + int(self._rooms[-1]), dtype=np.int64)
         weights = [max(1, shard.size) for shard in self._shards]
-        for share in cut_shares(weights, np.diff(self._rooms), part, parts):
+        # A compressed file is unpacked from its beginning, whatever part of it is wanted.
+        whole = [is_packed(shard.path) for shard in self._shards]
+        for share in cut_shares(weights, np.diff(self._rooms), whole, part, parts):
             try:
                 source = self._open_alike(share.shard)
             except NoRowsError:
@@ -189,9 +191,9 @@ class ShardedSource(Source):
         others = [first]
         if isinstance(first.x, Csr):
             others += blocks
-            x: Features = _stacked([block.x for block in others], self.n_features)
+            x: Features = _stacked([block.x for block in others], first.x.shape[1])
         else:
-            x = aligned_empty((stop - start, self.n_features), self.dtype)
+            x = aligned_empty((stop - start, first.x.shape[1]), self.dtype)
             x[: len(first.x)] = first.x
             row = len(first.x)
             for block in blocks:
@@ -231,6 +233,8 @@ class ShardedSource(Source):
 
     def locate(self, row: int) -> str:
         """Name the file and the place in it."""
+        if not self.n_samples:
+            return self._model.locate(row)
         number, own = self.shard_of(row)
         return self.opened(number).locate(own)
 

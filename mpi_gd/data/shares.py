@@ -33,16 +33,17 @@ def rooms_of(form: type[Source], sizes: Sequence[int]) -> NDArray[np.int64]:
 
 
 def cut_shares(
-    sizes: Sequence[int], rooms: NDArray[np.int64], part: int, parts: int
+    sizes: Sequence[int], rooms: NDArray[np.int64], whole: Sequence[bool], part: int, parts: int
 ) -> Iterator[Share]:
     """Yield what part number `part` of `parts` counts; each share is one part's.
 
-    A file that has room for counts of its own is read through: it counts by its bytes, and is cut.
+    A file that has room for counts of its own is read through: it counts by its bytes, and is cut
+    unless it must stay `whole`.
     Of any other file the headers are read: all such count the same.
     """
     n_parts = [
-        max(1, min(size // _LEAST_PART, parts)) if room else 1
-        for size, room in zip(sizes, rooms.tolist(), strict=True)
+        max(1, min(size // _LEAST_PART, parts)) if room and not uncut else 1
+        for size, room, uncut in zip(sizes, rooms.tolist(), whole, strict=True)
     ]
     work = [
         (_OPENING * pieces + size * bool(room)) / pieces

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +11,10 @@ import numpy as np
 
 from mpi_gd.data.roles import NEEDED, ROLES, find_invalid, is_file
 
-__all__ = ["DataSpec"]
+__all__ = ["MOST_FEATURES", "DataSpec"]
+
+# The coefficients, and a name for each, are on every rank.
+MOST_FEATURES = 1 << 24
 
 # A delimiter among these would make a number ambiguous.
 _PARTS_OF_NUMBERS = "0123456789+-.eE"
@@ -60,7 +63,9 @@ class DataSpec:
     1 for those it does not name; "balanced": the inverse of the label's share, by weight, of the
     rows that are trained on; "": all the same."""
 
-    format: Literal["auto", "npy", "npz", "csv", "safetensors"] = "auto"
+    format: Literal["auto", "npy", "npz", "csv", "parquet", "arrow", "safetensors", "libsvm"] = (
+        "auto"
+    )
     """Format of the file; "auto" looks at its first bytes, then at its suffix."""
 
     features: str = "X"
@@ -82,6 +87,15 @@ class DataSpec:
     text: list[str] = field(default_factory=list)
     """CSV: names of columns, or patterns, that hold text though it looks like numbers, as codes
     with zeros in front."""
+
+    n_features: int = 0
+    """LIBSVM: how many features there are; 0: as many as the largest index in any file tells, and
+    of data that a model is applied to, as many as it has."""
+
+    index_base: Literal["auto", 0, 1] = "auto"
+    """LIBSVM: the index of the first feature; "auto": 0 if an index 0 is in any file, else 1, as
+    in scikit-learn. A feature is called by its index: x1, x2, ... Numbers of queries (qid:) and
+    what follows # are passed over."""
 
     dtype: Literal["auto", "float64", "float32", "float16"] = "auto"
     """Type X is kept in; "auto" is the file's own float type if it has one (float32 for bfloat16),
@@ -135,6 +149,8 @@ class DataSpec:
                 f"test_target must be the file of y for a test file .npy, and for no other, got "
                 f"{self.test_target!r} with test = {self.test!r}"
             )
+        if not 0 <= self.n_features <= MOST_FEATURES:
+            raise ValueError(f"n_features must be from 0 to {MOST_FEATURES}, got {self.n_features}")
         self._check_test_files()
         self._check_class_weight()
         plain = len(self.delimiter) == 1 and (
@@ -170,6 +186,19 @@ class DataSpec:
         """Return the same with other columns, by role."""
         changed: dict[str, Any] = dict(names)
         return dataclasses.replace(self, **changed)
+
+    def as_trained(self, columns: Sequence[str]) -> DataSpec:
+        """Return how to read other LIBSVM files for a model of these columns.
+
+        Of which features there are, and from where they count, other files may tell less.
+        """
+        base = self.index_base
+        if base == "auto" and columns[0] == "x1":
+            base = 1
+        elif base == "auto" and columns[0] == "x0" and self.format == "libsvm":
+            base = 0
+        n = self.n_features or len(columns)
+        return dataclasses.replace(self, n_features=n, index_base=base)
 
     def _check_test_files(self) -> None:
         """Raise ValueError unless a test file .npy has the files that scoring it takes."""

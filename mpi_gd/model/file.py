@@ -95,15 +95,21 @@ def _from_parts(arrays: dict[str, NDArray[Any]], document: dict[str, Any]) -> Mo
     )
 
 
-def _told(columns: Sequence[str]) -> list[str] | int:
-    """Return the names, or how many numbered ones there are."""
-    return len(columns) if isinstance(columns, NumberedNames) else list(columns)
+def _told(columns: Sequence[str]) -> list[str] | int | dict[str, int]:
+    """Return the names, or how many numbered ones there are, and the first unless it is 0."""
+    if not isinstance(columns, NumberedNames):
+        return list(columns)
+    return {"first": columns.first, "n": len(columns)} if columns.first else len(columns)
 
 
 def _columns(told: object) -> Sequence[str]:
     """Return the names that `_told` wrote. Raises ModelError."""
     if isinstance(told, int) and told > MANY:
         return NumberedNames(told)
+    if isinstance(told, dict) and set(told) == {"first", "n"}:
+        first, n = told["first"], told["n"]
+        if isinstance(first, int) and isinstance(n, int) and first >= 0 and n > MANY:
+            return NumberedNames(n, first)
     return _texts("columns", told)
 
 

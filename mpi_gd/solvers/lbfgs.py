@@ -7,51 +7,26 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mpi_gd.solvers.armijo import falls_enough
-from mpi_gd.solvers.search import next_step
-from mpi_gd.solvers.solver import (
-    IDLE,
-    Answer,
-    Floats,
-    Problem,
-    Question,
-    Solver,
-    State,
-    Step,
-    diverged,
-)
+from mpi_gd.solvers.search import SearchedState, begin_search, start_search, take_trial
+from mpi_gd.solvers.solver import IDLE, Answer, Floats, Problem, Question, Solver, Step, diverged
 
 __all__ = ["Lbfgs", "LbfgsState"]
 
-# Slope at the accepted point, as a share of that at the iterate (Nocedal and Wright 2006, p. 34).
-_SLOPE_SHARE = 0.9
-_MOST_TRIALS = 30
 # Pairs of less curvature than this, beside the gradient's change, would spoil the matrix.
 _LEAST_CURVATURE = 1e-14
 
 
 @dataclass
-class LbfgsState(State):
+class LbfgsState(SearchedState):
     """The iterate, the pairs, and the line search along `direction`."""
 
-    value: float
-    gradient: Floats
-    residual: float
-    moves: Floats
+    moves: list[Floats]
     """(memory_length, n_params): s_k = u_(k+1) - u_k, in a ring."""
-    changes: Floats
+    changes: list[Floats]
     """(memory_length, n_params): y_k = g_(k+1) - g_k."""
     n_pairs: int
     """Pairs ever stored since the memory was last cleared."""
     first_step: float
-    direction: Floats
-    slope: float
-    trial: float
-    n_trials: int
-    low: Floats
-    """(3,): step, value and slope of the search's lower end."""
-    high: Floats
-    """(3,): the same of its upper end; the step is infinite while there is none."""
 
 
 @dataclass(frozen=True)
@@ -75,21 +50,11 @@ class Lbfgs(Solver):
     def start(self, problem: Problem, u: Floats) -> LbfgsState:
         """Begin at u with an empty memory."""
         return LbfgsState(
-            u=u.copy(),
-            iteration=-1,
-            value=np.inf,
-            gradient=np.zeros_like(u),
-            residual=0.0,
-            moves=np.zeros((self.memory_length, u.size)),
-            changes=np.zeros((self.memory_length, u.size)),
+            **start_search(u),
+            moves=[np.zeros_like(u) for _ in range(self.memory_length)],
+            changes=[np.zeros_like(u) for _ in range(self.memory_length)],
             n_pairs=0,
             first_step=1.0 / problem.mean_curvature,
-            direction=np.zeros_like(u),
-            slope=0.0,
-            trial=0.0,
-            n_trials=0,
-            low=np.zeros(3),
-            high=np.zeros(3),
         )
 
     def ask(self, state: LbfgsState) -> Question:
@@ -102,18 +67,10 @@ class Lbfgs(Solver):
             if not answer.is_finite:
                 raise diverged(state, answer, "rescale the columns or the target")
             return self._accept(state, answer)
-        slope = float(np.dot(state.direction, answer.gradient))
-        is_low = answer.is_finite and falls_enough(
-            state.value, answer.value, state.trial, state.slope, slope
-        )
-        if is_low and slope >= _SLOPE_SHARE * state.slope:
-            return self._accept(state, answer)
-        (state.low if is_low else state.high)[:] = state.trial, answer.value, slope
-        state.n_trials += 1
-        state.trial = next_step(state.low, state.high)
-        if state.n_trials < _MOST_TRIALS:
-            return None
-        return self._give_up(state)
+        is_good = take_trial(state, answer)
+        if is_good is None:
+            return self._give_up(state)
+        return self._accept(state, answer) if is_good else None
 
     def _give_up(self, state: LbfgsState) -> Step | None:
         """Drop the memory, or end where even the gradient leads nowhere."""
@@ -156,10 +113,7 @@ class Lbfgs(Solver):
             state.n_pairs = 0
             state.direction = steepest
             state.slope = -float(np.dot(steepest, steepest))
-        state.trial = 1.0 if state.n_pairs else self._first_step(state)
-        state.n_trials = 0
-        state.low[:] = 0.0, state.value, state.slope
-        state.high[:] = np.inf, np.nan, np.nan
+        begin_search(state, 1.0 if state.n_pairs else self._first_step(state))
 
     def _direction(self, state: LbfgsState) -> Floats:
         """Return -H g by the two-loop recursion."""

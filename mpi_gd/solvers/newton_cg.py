@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mpi_gd.solvers.armijo import falls_enough
-from mpi_gd.solvers.search import next_step
+from mpi_gd.solvers.search import SearchedState, begin_search, start_search, take_trial
 from mpi_gd.solvers.solver import (
     GIVEN,
     IDLE,
@@ -17,16 +16,12 @@ from mpi_gd.solvers.solver import (
     Problem,
     Question,
     Solver,
-    State,
     Step,
     diverged,
 )
 
 __all__ = ["NewtonCg"]
 
-_MOST_TRIALS = 30
-# Slope at the accepted point, as a share of that at the iterate.
-_SLOPE_SHARE = 0.9
 # Eisenstat and Walker's choice 2, with its safeguard: gamma (|g| / |g before|)^alpha.
 _GAMMA, _ALPHA = 0.9, 1.618
 _SAFEGUARD = 0.1
@@ -36,12 +31,9 @@ _NO_CURVATURE = 1e-12
 
 
 @dataclass
-class _State(State):
+class _State(SearchedState):
     """The iterate, conjugate gradients there, and the line search along what they have found."""
 
-    value: float
-    gradient: Floats
-    residual: float
     norm: float
     """The length of the gradient."""
     forcing: float
@@ -49,17 +41,9 @@ class _State(State):
     is_searching: bool
     """Whether the direction is found, and the next question is about a trial point."""
     n_products: int
-    direction: Floats
     rest: Floats
     """The model's negative gradient at the direction's end."""
     conjugate: Floats
-    slope: float
-    trial: float
-    n_trials: int
-    low: Floats
-    """(3,): step, value and slope of the search's lower end."""
-    high: Floats
-    """(3,): the same of its upper end; the step is infinite while there is none."""
     problem: Problem = field(metadata=GIVEN)
 
 
@@ -88,23 +72,13 @@ class NewtonCg(Solver):
     def start(self, problem: Problem, u: Floats) -> _State:
         """Begin at u."""
         return _State(
-            u=u.copy(),
-            iteration=-1,
-            value=math.inf,
-            gradient=np.zeros_like(u),
-            residual=0.0,
+            **start_search(u),
             norm=0.0,
             forcing=_FIRST_FORCING,
             is_searching=True,
             n_products=0,
-            direction=np.zeros_like(u),
             rest=np.zeros_like(u),
             conjugate=np.zeros_like(u),
-            slope=0.0,
-            trial=0.0,
-            n_trials=0,
-            low=np.zeros(3),
-            high=np.zeros(3),
             problem=problem,
         )
 
@@ -124,19 +98,11 @@ class NewtonCg(Solver):
             if not answer.is_finite:
                 raise diverged(state, answer, "rescale the columns or the target")
             return self._accept(state, answer)
-        slope = float(np.dot(state.direction, answer.gradient)) if answer.is_finite else math.nan
-        is_low = answer.is_finite and falls_enough(
-            state.value, answer.value, state.trial, state.slope, slope
-        )
-        if is_low and slope >= _SLOPE_SHARE * state.slope:
-            return self._accept(state, answer)
-        (state.low if is_low else state.high)[:] = state.trial, answer.value, slope
-        state.n_trials += 1
-        state.trial = next_step(state.low, state.high)
-        if state.n_trials < _MOST_TRIALS:
-            return None
-        last = Answer(state.value, state.gradient, state.residual)
-        return Step(state.u, last, 0.0, IDLE)
+        is_good = take_trial(state, answer)
+        if is_good is None:
+            last = Answer(state.value, state.gradient, state.residual)
+            return Step(state.u, last, 0.0, IDLE)
+        return self._accept(state, answer) if is_good else None
 
     def _take_product(self, state: _State, answer: Answer) -> None:
         """Take a step of conjugate gradients; where they are done, begin the line search."""
@@ -169,9 +135,8 @@ class NewtonCg(Solver):
         if not state.slope < 0:
             state.direction = -state.gradient / state.problem.mean_curvature
             state.slope = float(np.dot(state.direction, state.gradient))
-        state.is_searching, state.trial, state.n_trials = True, 1.0, 0
-        state.low[:] = 0.0, state.value, state.slope
-        state.high[:] = np.inf, np.nan, np.nan
+        state.is_searching = True
+        begin_search(state, 1.0)
 
     def _accept(self, state: _State, answer: Answer) -> Step:
         """Move to the trial point, and begin conjugate gradients there."""

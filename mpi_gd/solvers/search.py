@@ -1,16 +1,84 @@
-"""The next trial step of a line search that has a bracket, or is looking for one."""
+"""Line searches: a bracket, the next trial step in it, and when a step is good enough."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
-from mpi_gd.solvers.solver import Floats
+import numpy as np
 
-__all__ = ["next_step"]
+from mpi_gd.solvers.armijo import falls_enough
+from mpi_gd.solvers.solver import Answer, Floats, State
+
+__all__ = ["SearchedState", "begin_search", "next_step", "start_search", "take_trial"]
 
 _GROW_LEAST, _GROW_MOST = 2.0, 10.0
 # A trial keeps this share of the bracket away from its ends.
 _EDGE = 0.1
+# Slope at the accepted point, as a share of that at the iterate (Nocedal and Wright 2006, p. 34).
+_SLOPE_SHARE = 0.9
+_MOST_TRIALS = 30
+
+
+@dataclass
+class SearchedState(State):
+    """The iterate, and a line search from it."""
+
+    value: float
+    gradient: Floats
+    residual: float
+    direction: Floats
+    slope: float
+    """The objective's along the direction, at the iterate."""
+    trial: float
+    """The step that is asked about."""
+    n_trials: int
+    low: Floats
+    """(3,): step, value and slope of the search's lower end."""
+    high: Floats
+    """(3,): the same of its upper end; the step is infinite while there is none."""
+
+
+def start_search(u: Floats) -> dict[str, Any]:
+    """Return the fields of a SearchedState at its start."""
+    return {
+        "u": u.copy(),
+        "iteration": -1,
+        "value": math.inf,
+        "gradient": np.zeros_like(u),
+        "residual": 0.0,
+        "direction": np.zeros_like(u),
+        "slope": 0.0,
+        "trial": 0.0,
+        "n_trials": 0,
+        "low": np.zeros(3),
+        "high": np.zeros(3),
+    }
+
+
+def begin_search(state: SearchedState, trial: float) -> None:
+    """Begin a search along the state's direction, whose slope is known."""
+    state.trial, state.n_trials = trial, 0
+    state.low[:] = 0.0, state.value, state.slope
+    state.high[:] = np.inf, np.nan, np.nan
+
+
+def take_trial(state: SearchedState, answer: Answer) -> bool | None:
+    """Tell whether the trial step satisfies the weak Wolfe conditions; None after too many.
+
+    Where it does not, an end of the bracket is moved to it, and the next trial is between them.
+    """
+    slope = float(np.dot(state.direction, answer.gradient)) if answer.is_finite else math.nan
+    is_low = answer.is_finite and falls_enough(
+        state.value, answer.value, state.trial, state.slope, slope
+    )
+    if is_low and slope >= _SLOPE_SHARE * state.slope:
+        return True
+    (state.low if is_low else state.high)[:] = state.trial, answer.value, slope
+    state.n_trials += 1
+    state.trial = next_step(state.low, state.high)
+    return False if state.n_trials < _MOST_TRIALS else None
 
 
 def next_step(low: Floats, high: Floats) -> float:

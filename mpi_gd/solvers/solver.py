@@ -274,9 +274,11 @@ class Step:
 
 @dataclass
 class State:
-    """A solver's memory: arrays, floats, integers and booleans; subclasses add theirs.
+    """A solver's memory: arrays, lists of them, numbers and booleans; subclasses add theirs.
 
-    A field with the metadata GIVEN holds what `start` was given, and is in no checkpoint.
+    Arrays as long as u are replaced, never changed in place: a checkpoint that is being written
+    holds them, and no copies. A field with the metadata GIVEN holds what `start` was given, and is
+    in no checkpoint.
     """
 
     u: Floats

@@ -24,7 +24,8 @@ Found = tuple[Floats, Any]
 
 N_THREADS = 2
 # Snap ML's intercept is the coefficient of a column of this constant, and penalized like the
-# others: the larger, the less of a penalty, and at 3 none that shows.
+# others: the larger, the less of a penalty, and at 3 none that shows. Its `intercept_` is that
+# coefficient, which the constant is still to be multiplied with.
 _SNAP_CONSTANT = 3.0
 _MOST_ITERATIONS = 10_000
 
@@ -81,7 +82,8 @@ def _snap(problem: Problem, x: Any, y: Floats, settings: Settings) -> Found:
         fit_intercept=True,
         intercept_scaling=_SNAP_CONSTANT,
     ).fit(x, y)
-    return np.asarray(model.coef_).reshape(-1), float(np.ravel(model.intercept_)[0])
+    intercept = _SNAP_CONSTANT * float(np.ravel(model.intercept_)[0])
+    return np.asarray(model.coef_).reshape(-1), intercept
 
 
 def _glum(family: str) -> Callable[[Problem, Any, Floats, Settings], Found]:

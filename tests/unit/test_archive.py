@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mpi_gd.archive import ArchiveError, pack, unpack
+from mpi_gd.archive import ArchiveError, pack, pack_into, unpack
 from mpi_gd.errors import FileError
 
 ARRAYS = {
@@ -89,6 +89,12 @@ def test_bytes_do_not_depend_on_order_memory_layout_or_time(
     monkeypatch.setattr("time.time", lambda: 1e9)
     layouts = {"b": np.arange(6)[::2] // 2, "a": np.asfortranarray(matrix).astype(">f8")}
     assert pack(layouts, {"y": 2, "x": 1}) == one
+
+
+def test_a_file_gets_the_same_bytes(tmp_path: Path) -> None:
+    with open(tmp_path / "a.npz", "w+b") as file:
+        pack_into(file, ARRAYS, METADATA)
+    assert (tmp_path / "a.npz").read_bytes() == PACKED
 
 
 def test_bytes_are_those_of_format_version_one() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -155,17 +157,32 @@ def test_the_writer_copies_what_goes_on_changing(tmp_path: Path) -> None:
     assert found.state["u"].tobytes() == example().state["u"].tobytes()
 
 
+def test_long_arrays_are_not_copied_nor_held_when_they_are_written(tmp_path: Path) -> None:
+    writer, long = Writer(tmp_path, 3, pytest.fail), np.arange(1 << 17) * 1.0
+    held = weakref.ref(long)
+    writer.put(dataclasses.replace(example(), state={"u": long}))
+    del long
+    wait_for_taken(writer)
+    began = time.monotonic()
+    while held() is not None and time.monotonic() - began < 10:
+        time.sleep(0.01)
+    assert held() is None
+    assert writer.close()
+    found = newest(tmp_path, NEEDS, pytest.fail)
+    assert found is not None and found.state["u"][-1] == (1 << 17) - 1
+
+
 def test_a_full_disk_is_said_once_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old checkpoint is as it was, whatever fails when."""
     save(tmp_path, example(1), 3)
     before = (tmp_path / "000000001.npz").read_bytes()
-    for name in ("open", "ftruncate", "pwrite", "fsync", "replace"):
+    for name in ("files.os.open", "files.os.fsync", "files.os.replace", "checkpoint.pack_into"):
         warnings: list[str] = []
         writer = Writer(tmp_path, 3, warnings.append)
         with monkeypatch.context() as patch:
-            patch.setattr(f"mpi_gd.files.os.{name}", full_disk)
+            patch.setattr(f"mpi_gd.{name}", full_disk)
             for questions in (2, 3):
                 writer.put(example(questions))
                 wait_for_taken(writer)

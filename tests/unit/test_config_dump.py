@@ -45,6 +45,8 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "name": st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True),
     "path": st.one_of(_TEXT.filter(bool), st.lists(_TEXT, min_size=1, max_size=3)),
     "delimiter": st.sampled_from(",;\t|' "),
+    "n_features": st.integers(0, 1 << 24),
+    "index_base": st.sampled_from(["auto", 0, 1]),
     "test": st.just(""),
     "test_target": st.just(""),
     "test_files": st.just({}),

@@ -118,7 +118,7 @@ def test_a_large_text_file_is_counted_by_several_parts_at_once() -> None:
     work = np.zeros(8)
     seen = []
     for part in range(8):
-        for share in cut_shares(sizes, room, part, 8):
+        for share in cut_shares(sizes, room, [False] * 51, part, 8):
             seen.append((share.shard, share.part))
             work[part] += sizes[share.shard] / share.parts
     assert len(seen) == len(set(seen)) == 50 + 8

@@ -24,6 +24,7 @@ LAYERS = {
     "matrix": 0,
     "numbered": 0,
     "page": 2,
+    "pace": 0,
     "patient": 0,
     "penalties": 0,
     "pulse": 0,

@@ -19,7 +19,7 @@ from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.text import Text
 from mpi_gd.errors import DataError, JobError, NoRowsError
 
-__all__ = ["Layout", "cells_of", "find_layout", "finite", "is_missing", "is_number"]
+__all__ = ["Layout", "cells_of", "find_layout", "find_roles", "finite", "is_missing", "is_number"]
 
 _BOM = b"\xef\xbb\xbf"
 # The first two lines must be within so many bytes, and blank lines at the end too.
@@ -122,7 +122,7 @@ def find_layout(spec: DataSpec, text: Text, purpose: Purpose) -> Layout:
     row = _cells_at(head, begin, path, 1 + has_header, delimiter)
     if has_header:
         check_names(names, f"{path}: line 1", 'name each column once, or set header = "no"')
-    found = _special_columns(spec, path, names, has_header, purpose, delimiter)
+    found = find_roles(spec, path, names, has_header, purpose, delimiter)
     places = [column for column in range(len(names)) if column not in found.values()]
     if not places:
         what = " and ".join(f"the {role}" for role in found) or "nothing"
@@ -216,7 +216,7 @@ def _cells_at(head: bytes, begin: int, path: Path, line: int, delimiter: str) ->
     return cells
 
 
-def _special_columns(
+def find_roles(
     spec: DataSpec,
     path: Path,
     names: list[str],
