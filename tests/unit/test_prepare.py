@@ -348,7 +348,9 @@ def test_columns_are_found_by_name() -> None:
     del other["zip"], other["age"]
     with pytest.raises(DataError, match="no column is called 'age', 'zip'"):
         PreparedSource(MemoryTable(other), recipe)
-    with pytest.raises(DataError, match=r"'colour': got a column of the kind number, expected text"):
+    with pytest.raises(
+        DataError, match=r"'colour': got a column of the kind number, expected text"
+    ):
         PreparedSource(MemoryTable({**columns, "colour": columns["age"]}), recipe)
 
 
