@@ -21,6 +21,7 @@ from mpi_gd.prepare import PrepareSpec
 __all__ = ["Asked", "open_asked", "read_asked"]
 
 _DATA_KEYS = {item.name for item in dataclasses.fields(DataSpec)}
+_TABLES = {item.name for item in dataclasses.fields(Job)}
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,13 @@ class Asked:
     is_job: bool
     """Whether there is a job file; else the job is made up, and only its data count."""
 
+    raw: bool = False
+    """Whether the columns are wanted as they are, whatever the job would make of them."""
+
     @property
     def prepares(self) -> bool:
         """Whether features are to be made of the columns."""
-        return self.job.prepare != PrepareSpec()
+        return self.job.prepare != PrepareSpec() and not self.raw
 
 
 def read_asked(world: World, source: str, overrides: Iterable[str]) -> Asked:
@@ -44,8 +48,9 @@ def read_asked(world: World, source: str, overrides: Iterable[str]) -> Asked:
 
     A key without a table may be one of [data]. Raises on all ranks: JobError, FileError.
     """
-    changes = tuple(_in_table(item) for item in overrides)
-    if source.endswith(".toml"):
+    is_job = source.endswith(".toml")
+    changes = tuple(_in_table(item, is_job) for item in overrides)
+    if is_job:
         return Asked(read_shared_job(world, Path(source), changes), Path(source).parent, True)
     with world.phase("reading the arguments"):
         text = f'[data]\npath = {literal(source)}\n[loss]\nkind = "squared"\n'
@@ -81,7 +86,8 @@ def _purpose(asked: Asked) -> Purpose:
     return "train"
 
 
-def _in_table(item: str) -> str:
-    """Return an override with the table [data] before a key that is one of it."""
+def _in_table(item: str, is_job: bool) -> str:
+    """Return an override with the table [data] before a key that is one of it, or that is none."""
     key = item.partition("=")[0].strip()
-    return f"data.{item.strip()}" if key in _DATA_KEYS else item
+    is_of_data = key in _DATA_KEYS or not (is_job or key in _TABLES or "." in key)
+    return f"data.{item.strip()}" if is_of_data else item

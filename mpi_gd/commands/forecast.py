@@ -14,7 +14,7 @@ from mpi_gd.costs import SOLVER_COSTS, Forecast, Link, Rates, Work, forecast
 from mpi_gd.errors import FileError, JobError
 from mpi_gd.options import ForecastOptions
 
-__all__ = ["run"]
+__all__ = ["read_rates", "run"]
 
 _HEAD = "  nodes    ranks        read   hessian      wait   algebra  messages     total  efficiency"
 
@@ -24,12 +24,12 @@ def run(options: ForecastOptions) -> int:
     if options.solver not in SOLVER_COSTS:
         names = ", ".join(map(repr, SOLVER_COSTS))
         raise JobError(f"--solver: got {options.solver!r}, expected one of {names}")
-    machine = _read(options.machine)
+    machine = read_rates(options.machine)
     rates = Rates(**machine["rates"])
     node = _link(machine) or Link(0.0, 0.0)
     network = Link(options.latency_us * 1e-6, 1e-9 / options.gigabytes)
     if options.network:
-        measured = _link(_read(options.network))
+        measured = _link(read_rates(options.network))
         if measured is None:
             raise JobError(f"{options.network}: measured on one rank; use one on each of 2 nodes")
         network = measured
@@ -48,7 +48,7 @@ def run(options: ForecastOptions) -> int:
     return 0
 
 
-def _read(path: str) -> dict[str, Any]:
+def read_rates(path: str) -> dict[str, Any]:
     """Return what `bench --out` has written; raises FileError."""
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -11,10 +11,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from mpi_gd.commands.mpirun import mpi_kind, mpirun_words
+from mpi_gd.commands.sizing import CORE_SPEED, NODE_SPEED, Sizes, size_up
 from mpi_gd.config import Job, parse_job, read_job_text
 from mpi_gd.data import open_source
 from mpi_gd.errors import FileError, JobError
@@ -22,32 +22,11 @@ from mpi_gd.files import write_atomically
 from mpi_gd.options import LaunchOptions, SlurmOptions
 from mpi_gd.report import warn
 
-__all__ = ["Sizes", "run"]
+__all__ = ["run"]
 
-# Python, NumPy and MPI.
-_RANK_BYTES = 150e6
-# What is parsed, converted and split off needs room beside the rows themselves.
-_MARGIN = 1.25
-# Square matrices of float64 that Newton's method has at a time; `auto` takes it up to so many
-# parameters.
-_HESSIANS, _MOST_NEWTON = 10, 1500
-# A rule, no measurement: bytes a second that a core and a node read from memory.
-_CORE_SPEED, _NODE_SPEED = 5e9, 50e9
 _USUAL_RANKS = 8
 _FEW_PASSES, _START_SECONDS = 100, 60.0
 _UNITS = {"K": 2**10, "M": 2**20, "": 2**20, "G": 2**30, "T": 2**40}
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What a job takes on each node, by the headers of its data."""
-
-    rows: int
-    columns: int
-    data_bytes: float
-    """Of X in memory, on all nodes together."""
-    node_bytes: float
-    pass_seconds: float
 
 
 def run(options: SlurmOptions) -> int:
@@ -59,7 +38,7 @@ def run(options: SlurmOptions) -> int:
     job = parse_job(read_job_text(path), str(path), options.overrides)
     cores, room = _smallest_node(options)
     ranks = options.ranks_per_node or max(1, (cores or _USUAL_RANKS) // options.threads)
-    sizes = _sizes(job, path.parent, options.nodes, ranks)
+    sizes = size_up(open_source(job.data, path.parent), options.nodes, ranks)
     megabytes = math.ceil(sizes.node_bytes / 2**20 / 256) * 256
     memory = options.mem or f"{megabytes}M"
     _complain(options, sizes, _bytes_of(memory), room)
@@ -73,18 +52,6 @@ def run(options: SlurmOptions) -> int:
     if options.submit:
         print(f"Submitted as job {_submit(script)}")
     return 0
-
-
-def _sizes(job: Job, base: Path, nodes: int, ranks: int) -> Sizes:
-    """Estimate by the headers, and of a CSV file by its first lines."""
-    source = open_source(job.data, base)
-    rows, columns = source.guess_rows(), source.n_features
-    stored = source.n_stored or rows * columns
-    # A sparse number has its column's beside it.
-    data = float(stored * (source.dtype.itemsize + (4 if source.n_stored else 0)) + 16 * rows)
-    hessian = _HESSIANS * 8.0 * columns**2 if columns <= _MOST_NEWTON else 0.0
-    node = _MARGIN * (data / nodes + ranks * (_RANK_BYTES + hessian))
-    return Sizes(rows, columns, data, node, data / nodes / min(_NODE_SPEED, ranks * _CORE_SPEED))
 
 
 def _smallest_node(options: SlurmOptions) -> tuple[int, float]:
@@ -170,7 +137,7 @@ def _script(
 # Written by: python -m mpi_gd slurm. About {sizes.rows:,} rows x {sizes.columns} columns, \
 {sizes.data_bytes / 2**30:.3g} GiB in memory;
 # a gradient on them about {sizes.pass_seconds:.2g} s, by a rule, not measured: \
-{_CORE_SPEED / 1e9:.0f} GB/s a rank, at most {_NODE_SPEED / 1e9:.0f} GB/s a node.
+{CORE_SPEED / 1e9:.0f} GB/s a rank, at most {NODE_SPEED / 1e9:.0f} GB/s a node.
 {chr(10).join(lines)}
 cd {shlex.quote(str(Path.cwd()))} || exit
 export OPENBLAS_NUM_THREADS={options.threads}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,6 @@ _ROW_BYTES = 48
 _OTHER_BYTES = 64 << 20
 # Rows are put aside, or read into memory, so many bytes at a time.
 _PIECE_BYTES = 8 << 20
-_LINE = 64
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,10 @@ def choose_storage(
         hosts = world.gather_small(socket.gethostname())
         n_here = hosts.count(socket.gethostname())
         needed = division.bytes[world.rank] + _ROW_BYTES * division.rows[world.rank] + _OTHER_BYTES
-        is_streamed = needed > available_memory(n_here, is_mapped=bool(source.in_files()))
+        first, last = (sum(division.rows[: world.rank + more]) for more in (0, 1))
+        with world.phase(f"opening {spec.path}"):
+            is_mapped = bool(source.in_files(first, last))
+        is_streamed = needed > available_memory(n_here, is_mapped=is_mapped)
         count = np.array([is_streamed], dtype=np.int64)
         world.allreduce_sum(count)
         n_streaming = int(count[0])
@@ -79,17 +81,17 @@ def read_stored(source: Source, storage: Storage, start: int, stop: int) -> Bloc
     """Return the rows [start, stop), their targets, and the rest; raises FileError, DataError."""
     if storage.is_streamed:
         return _streamed(source, storage, start, stop)
-    files = source.in_files() if storage.is_copied else ()
+    files = source.in_files(start, stop) if storage.is_copied else ()
     if not files:
         return source.read(start, stop)
     from mpi_gd.data.rowfiles import RowFiles
 
-    x = _room(source, stop - start, files[0].offset % _LINE if len(files) == 1 else 0)
+    x = _room(source, stop - start, files[0].in_line)
     memory = x.reshape(-1).view(np.uint8)
-    lies = RowFiles(files, source.n_features * source.dtype.itemsize, start, stop)
+    lies = RowFiles(files, source.n_features * source.dtype.itemsize)
     for first in range(0, memory.size, _PIECE_BYTES):
         lies.read_into(first, memory[first : first + _PIECE_BYTES])
-    return Block(x, *_rest(list(_pieces(source, start, stop))))
+    return Block(x, *_rest(_pieces(source, start, stop)))
 
 
 def _room(source: Source, n: int, base: int) -> NDArray[Any]:
@@ -98,12 +100,6 @@ def _room(source: Source, n: int, base: int) -> NDArray[Any]:
     whole = aligned_empty((n + more, source.n_features), source.dtype).reshape(-1)
     first = base // source.dtype.itemsize
     return whole[first : first + n * source.n_features].reshape(n, source.n_features)
-
-
-def _base(source: Source) -> int:
-    """Return how far into a cache line a map of the file would begin."""
-    files = source.in_files()
-    return files[0].offset % _LINE if len(files) == 1 else 0
 
 
 def _pieces(source: Source, start: int, stop: int) -> Iterator[Block]:
@@ -122,14 +118,13 @@ def _pieces(source: Source, start: int, stop: int) -> Iterator[Block]:
         raise Refused(str(refused[0]), [each for error in refused for each in error.found])
 
 
-def _rest(
-    blocks: list[Block],
-) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
-    """Return the targets and the rest of blocks that follow each other."""
+def _rest(blocks: Iterable[Block]) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+    """Return the targets and the rest of blocks that follow each other; X may go."""
+    found = [Block(None, block.y, block.extras) for block in blocks]
     extras = {
-        role: np.concatenate([block.extras[role] for block in blocks]) for role in blocks[0].extras
+        role: np.concatenate([block.extras[role] for block in found]) for role in found[0].extras
     }
-    return np.concatenate([block.y for block in blocks]), extras
+    return np.concatenate([block.y for block in found]), extras
 
 
 def _streamed(source: Source, storage: Storage, start: int, stop: int) -> Block:
@@ -139,19 +134,15 @@ def _streamed(source: Source, storage: Storage, start: int, stop: int) -> Block:
     from mpi_gd.matrix.streamed import DenseRows, Streamed
 
     n, d = stop - start, source.n_features
-    rest: list[Block] = []
-    files = source.in_files()
+    blocks = _pieces(source, start, stop)
+    files = source.in_files(start, stop)
     if files:
-        lies = RowFiles(files, d * source.dtype.itemsize, start, stop)
-        for block in _pieces(source, start, stop):
-            rest.append(Block(None, block.y, block.extras))
-        content = DenseRows(lies, n, d, source.dtype, _base(source))
-        return Block(Streamed(content, d), *_rest(rest))
+        lies = RowFiles(files, d * source.dtype.itemsize)
+        content = DenseRows(lies, n, d, source.dtype, files[0].in_line)
+        return Block(Streamed(content, d), *_rest(blocks))
     aside = _Aside(storage.scratch, d, source.dtype)
-    for block in _pieces(source, start, stop):
-        aside.add(block.x)
-        rest.append(Block(None, block.y, block.extras))
-    return Block(aside.matrix(n), *_rest(rest))
+    y, extras = _rest(map(aside.added, blocks))
+    return Block(aside.matrix(n), y, extras)
 
 
 class _Aside:
@@ -165,6 +156,11 @@ class _Aside:
         self._dense, self._numbers, self._places = (Scratch(folder) for _ in range(3))
         self._counts = [np.zeros(1, dtype=np.int64)]
         self._is_sparse, self._width = False, 0
+
+    def added(self, block: Block) -> Block:
+        """Put a block's rows aside, and return the block."""
+        self.add(block.x)
+        return block
 
     def add(self, x: Any) -> None:
         """Put rows aside, which come in the same form every time; raises FileError."""

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from mpi_gd.errors import DataError
 
-__all__ = ["aligned_empty", "cut_rows", "first_bad_text", "narrow", "storage_type"]
+__all__ = ["LINE", "aligned_empty", "cut_rows", "first_bad_text", "narrow", "storage_type"]
 
 # A cache line: what BLAS kernels and the reproducible sum want the first element to start at.
-_ALIGNMENT = 64
+LINE = 64
 # Conversions work on pieces of this size, so that they need no second block.
 _PIECE_BYTES = 1 << 22
 # What X may be kept in.
@@ -35,14 +35,14 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     try:
         if size > _MUCH_BYTES:
             _require_memory(size)
-        memory = np.empty(size + _ALIGNMENT, dtype=np.uint8)
+        memory = np.empty(size + LINE, dtype=np.uint8)
     # NumPy's ValueError: more than can be addressed.
     except (MemoryError, ValueError) as error:
         raise DataError(
             f"one rank's rows, {shape[0]} of them, need {size / 2**30:.1f} GiB of memory, more "
             'than is free; use more ranks on more nodes, memory = "stream", or dtype = "float32"'
         ) from error
-    first = -memory.ctypes.data % _ALIGNMENT
+    first = -memory.ctypes.data % LINE
     return memory[first : first + size].view(dtype).reshape(shape)
 
 

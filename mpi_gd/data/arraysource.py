@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from mpi_gd.data.arrays import storage_type
+from mpi_gd.data.arrays import LINE, storage_type
 from mpi_gd.data.names import default_names, describe_roles, digest_of_names
 from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block, Source
@@ -83,14 +83,15 @@ class ArraySource(Source):
             {role: column_values(array, start, stop) for role, array in self._extras.items()},
         )
 
-    def in_files(self) -> Sequence[RowsInFile]:
-        """Return the place of X where its bytes can be used as they are."""
+    def in_files(self, start: int, stop: int) -> Sequence[RowsInFile]:
+        """Return the place of the rows where their bytes can be used as they are."""
         x = self._x
-        if not (isinstance(x, MappedArray) and x.lies_as(self.dtype)):
+        if start == stop or not (isinstance(x, MappedArray) and x.lies_as(self.dtype)):
             return ()
         from mpi_gd.data.rowfiles import RowsInFile
 
-        return (RowsInFile(x.path, x.stamp, x.offset, self.n_samples),)
+        offset = x.offset + start * self.n_features * self.dtype.itemsize
+        return (RowsInFile(x.path, x.stamp, offset, stop - start, offset % LINE),)
 
     def fingerprint(self) -> str:
         """Describe the files' sizes, the columns, the type and a sample of the bytes."""

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mpi_gd.data.formats.arrow import ArrowSource
-from mpi_gd.data.formats.csv_source import CsvSource
-from mpi_gd.data.formats.libsvm import LibsvmSource
-from mpi_gd.data.formats.npy import NpySource
-from mpi_gd.data.formats.npz import NpzSource
-from mpi_gd.data.formats.parquet import ParquetSource
-from mpi_gd.data.formats.safetensors import SafetensorsSource
-from mpi_gd.data.formats.sparse_npz import SparseNpzSource, is_sparse
 from mpi_gd.data.listing import Shard, find_shards, require_one_kind
 from mpi_gd.data.partitions import find_partitions
 from mpi_gd.data.probe import guess_format
@@ -27,18 +20,23 @@ from mpi_gd.errors import JobError
 
 __all__ = ["FORMATS", "open_source"]
 
-FORMATS: dict[str, type[Source]] = {
-    "npy": NpySource,
-    "npz": NpzSource,
-    "csv": CsvSource,
-    "parquet": ParquetSource,
-    "arrow": ArrowSource,
-    "safetensors": SafetensorsSource,
-    "libsvm": LibsvmSource,
+# Where the class of each format is: it is imported when a file of the format is opened.
+FORMATS: dict[str, str] = {
+    "npy": "npy:NpySource",
+    "npz": "npz:NpzSource",
+    "csv": "csv_source:CsvSource",
+    "parquet": "parquet:ParquetSource",
+    "arrow": "arrow:ArrowSource",
+    "libsvm": "libsvm:LibsvmSource",
+    "safetensors": "safetensors:SafetensorsSource",
 }
 
-# What holds sparse rows is told by what is in it.
-_SPARSE = {"npz": SparseNpzSource}
+
+def _form(kind: str) -> type[Source]:
+    """Import the class that reads a format."""
+    module, _, name = FORMATS[kind].partition(":")
+    form: type[Source] = getattr(import_module(f"mpi_gd.data.formats.{module}"), name)
+    return form
 
 
 def open_source(spec: DataSpec, base: Path = Path(), *, purpose: Purpose = "train") -> Source:
@@ -63,9 +61,12 @@ def open_source(spec: DataSpec, base: Path = Path(), *, purpose: Purpose = "trai
 def _open_file(spec: DataSpec, path: Path, base: Path, purpose: Purpose) -> Source:
     """Open one file."""
     kind = guess_format(path) if spec.format == "auto" else spec.format
-    form = FORMATS[kind]
-    if kind in _SPARSE and is_sparse(path):
-        form = _SPARSE[kind]
+    form = _form(kind)
+    if kind == "npz":
+        # What holds sparse rows is told by what is in it.
+        from mpi_gd.data.formats.sparse_npz import SparseNpzSource, is_sparse
+
+        form = SparseNpzSource if is_sparse(path) else form
     source = form.open(spec, path, base=base, purpose=purpose)
     for role in spec.roles:
         if role in NEEDED[purpose] and role not in source.role_names:
@@ -73,6 +74,10 @@ def _open_file(spec: DataSpec, path: Path, base: Path, purpose: Purpose) -> Sour
                 f"data.{role} is {spec.roles[role]!r}, but a file of the format {kind} has "
                 "features and a target only; save the data as .npz or CSV"
             )
+    if (spec.include or spec.exclude) and not isinstance(source, TableSource):
+        from mpi_gd.data.selection import SelectedSource
+
+        return SelectedSource(source, spec, purpose)
     return source
 
 
@@ -91,10 +96,12 @@ def _open_shards(spec: DataSpec, shards: list[Shard], base: Path, purpose: Purpo
 
     if spec.format == "libsvm":
         # Its features are counted over all files.
+        from mpi_gd.data.formats.libsvm import LibsvmSource
+
         paths = [shard.path for shard in shards]
         return LibsvmSource(spec, paths, files, purpose)
 
-    is_table = issubclass(FORMATS[spec.format], TableSource)
+    is_table = issubclass(_form(spec.format), TableSource)
     partitions = find_partitions(shards) if is_table else None
     inner = partitions.without(spec) if partitions else spec
 

@@ -33,40 +33,35 @@ class RowsInFile:
     offset: int
     """The place of the first byte."""
     n_rows: int
+    in_line: int = 0
+    """How far into a cache line the first one begins where it is used without being streamed."""
 
 
 class RowFiles:
-    """The bytes of the rows [start, stop) of files that follow each other."""
+    """The bytes of rows in files that follow each other."""
 
-    def __init__(self, files: Sequence[RowsInFile], row_bytes: int, start: int, stop: int) -> None:
-        """Open what has rows of these; raises FileError, and DataError if it was changed."""
-        self._files: list[tuple[int, int, RowsInFile]] = []
-        self._begins: list[int] = []
-        ends = list(accumulate(file.n_rows for file in files))
-        for file, end in zip(files, ends, strict=True):
-            first = end - file.n_rows
-            low, high = max(start, first), min(stop, end)
-            if low >= high:
-                continue
+    def __init__(self, files: Sequence[RowsInFile], row_bytes: int) -> None:
+        """Open the files; raises FileError, and DataError if one was changed."""
+        self._files: list[tuple[int, RowsInFile]] = []
+        for file in files:
             with open_same(file.path, file.stamp) as opened:
                 # The file stays open, whatever becomes of its name.
                 number = os.dup(opened.fileno())
             weakref.finalize(self, os.close, number)
             if hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(number, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-            self._files.append((number, file.offset + (low - first) * row_bytes, file))
-            self._begins.append((low - start) * row_bytes)
-        self._begins.append((stop - start) * row_bytes)
+            self._files.append((number, file))
+        self._begins = [0, *accumulate(file.n_rows * row_bytes for file in files)]
 
     def read_into(self, place: int, out: NDArray[np.uint8]) -> None:
         """Fill `out` from byte `place` of the rows on; raises FileError, DataError."""
         which = bisect_right(self._begins, place) - 1
         done = 0
         while done < len(out):
-            number, offset, file = self._files[which]
+            number, file = self._files[which]
             here = place + done - self._begins[which]
             end = min(len(out), done + self._begins[which + 1] - (place + done))
-            _read(number, offset + here, out[done:end], str(file.path))
+            _read(number, file.offset + here, out[done:end], str(file.path))
             self._require_same(number, file)
             done, which = end, which + 1
 

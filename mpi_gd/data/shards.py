@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.uniform import require_alike
 from mpi_gd.errors import DataError, NoRowsError
 from mpi_gd.matrix import Csr
+
+if TYPE_CHECKING:
+    from mpi_gd.data.rowfiles import RowsInFile
 
 __all__ = ["ShardedSource"]
 
@@ -219,6 +223,16 @@ class ShardedSource(Source):
             counts = self.opened(number).count_stored(edges)
             places = np.searchsorted(bounds, start + edges[:-1], side="right") - 1
             np.add.at(found, np.minimum(places, len(found) - 1), counts)
+        return found
+
+    def in_files(self, start: int, stop: int) -> Sequence[RowsInFile]:
+        """Return the places in the shards; in memory the rows begin where those of one file do."""
+        found: list[RowsInFile] = []
+        for number, first, last in self.pieces(start, stop):
+            files = self.opened(number).in_files(first, last)
+            if not files:
+                return ()
+            found += (replace(file, in_line=0) for file in files)
         return found
 
     def fingerprint(self) -> str:

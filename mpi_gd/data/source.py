@@ -131,8 +131,11 @@ class Source(ABC):
         memory. Raises DataError, naming file, line and column.
         """
 
-    def in_files(self) -> Sequence[RowsInFile]:
-        """Return where X lies row by row as it is used; nothing where it has to be converted."""
+    def in_files(self, start: int, stop: int) -> Sequence[RowsInFile]:
+        """Return where X of global rows lies row by row as it is used, file after file.
+
+        Nothing where it has to be converted. Raises what `read` raises.
+        """
         return ()
 
     @abstractmethod

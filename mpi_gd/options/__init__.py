@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mpi_gd.options.export import ExportOptions
     from mpi_gd.options.forecast import ForecastOptions
     from mpi_gd.options.generate import GenerateOptions
+    from mpi_gd.options.inspect import InspectOptions
     from mpi_gd.options.launch import LaunchOptions
     from mpi_gd.options.path import PathOptions
     from mpi_gd.options.predict import PredictOptions
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         | SlurmOptions
         | ConvertOptions
         | GenerateOptions
+        | InspectOptions
     )
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "ExportOptions",
     "ForecastOptions",
     "GenerateOptions",
+    "InspectOptions",
     "LaunchOptions",
     "Options",
     "PathOptions",
@@ -71,6 +74,7 @@ COMMANDS = (
     "evaluate",
     "export",
     "path",
+    "inspect",
     "convert",
     "generate",
     "tune",

@@ -214,3 +214,15 @@ def test_fingerprint_tells_contents_apart(tmp_path: Path, kind: str) -> None:
     one = stored(tmp_path, kind, NUMBERS).fingerprint()
     assert one == stored(tmp_path, kind, NUMBERS.copy()).fingerprint()
     assert one != stored(tmp_path, kind, NUMBERS + 1).fingerprint()
+
+
+@each_kind
+def test_features_are_chosen_by_names_and_patterns(tmp_path: Path, kind: str) -> None:
+    """Protects from columns that are read though the job leaves them out."""
+    source = stored(tmp_path, kind, NUMBERS, include=["x[123]"], exclude=["x2"])
+    assert source.columns == ("x1", "x3")
+    block = source.read(3, 9)
+    np.testing.assert_array_equal(block.x, NUMBERS[3:9, [1, 3]])
+    np.testing.assert_array_equal(block.y, TARGET[3:9])
+    with pytest.raises(DataError, match=r"no column is called 'x7' \(data\.exclude\)"):
+        stored(tmp_path, kind, NUMBERS, exclude=["x7"])

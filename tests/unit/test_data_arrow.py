@@ -211,3 +211,12 @@ def test_other_files_under_these_names_are_told(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(MpiGdError, match=told):
             settled(tmp_path / name)
+
+
+def test_decimals_are_rounded_to_the_nearest_number(tmp_path: Path) -> None:
+    """Protects the bits: those of the same digits in a CSV file."""
+    rng = np.random.default_rng(3)
+    texts = [f"{a}.{b:018d}" for a, b in rng.integers(0, 10**15, (500, 2)).tolist()]
+    numbers = pa.array([decimal.Decimal(text) for text in texts], pa.decimal128(38, 18))
+    source = opened(tmp_path, "parquet", pa.table({"a": numbers, "y": [0.0] * 500}), 500)
+    assert source.read(0, 500).x[:, 0].tolist() == [float(text) for text in texts]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from mpi_gd.data import DataSpec, open_source, text
 from mpi_gd.data.columns import Column
-from mpi_gd.data.formats import csv_columns
+from mpi_gd.data.formats import csv_columns, csv_parse, csv_source
 from mpi_gd.data.formats.csv_kinds import moment
 from mpi_gd.data.table import TableSource
 from mpi_gd.errors import DataError, JobError, MpiGdError
@@ -123,7 +123,7 @@ def test_a_cell_of_another_kind_is_named(
 CELLS = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.sampled_from(["", "NA", "Null", "?", "-nan"]),
-    st.integers(-(10**18), 10**18).map(str),
+    st.integers(-(2**53), 2**53).map(str),
 )
 WORDS = st.one_of(
     st.sampled_from(["", "N/A", "red", "Red", "blue sky", "ä,ö", "x;y", "'", "1"]),
@@ -231,3 +231,43 @@ def test_zstd_needs_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(JobError, match=r"mpi_gd\[csv\]"):
         opened(tmp_path / "t.csv.zst", b"\x28\xb5\x2f\xfd" + bytes(20))
+
+
+@pytest.mark.parametrize("parser", ["pyarrow", "numpy"])
+def test_whole_numbers_that_float64_cannot_hold_are_refused(
+    tmp_path: Path, way: str, parser: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Protects from identifiers of which many become one number."""
+    if parser == "numpy":
+        monkeypatch.setattr(csv_source, "fast_parser", lambda: csv_parse._by_numpy)
+    good = f"a,id,y\n1,{2**53},0\n2,10000000000000000000000,1\n3,-1e300,1\n4,9007199254740993.0,0\n"
+    source = opened(tmp_path / "t.csv", good)
+    numbers = [2.0**53, 1e22, -1e300, 2.0**53]
+    assert source.read(0, 4).x[:, 1].tolist() == numbers
+    assert values(source.read_columns(0, 4, ["id"]).columns["id"]) == numbers
+    bad = good + f"5,{2**53 + 1},0\n"
+    source = opened(tmp_path / "t.csv", bad)
+    for read in (lambda: source.read(0, 5), lambda: source.read_columns(0, 5, ["id"])):
+        with pytest.raises(
+            DataError, match=r"line 6, column 'id': got '9007199254740993', a whole"
+        ):
+            read()
+    # Nobody minds what is not read, and text it may be.
+    assert opened(tmp_path / "t.csv", bad, exclude=["id"]).read(0, 5).x.tolist()[4] == [5.0]
+    source = opened(tmp_path / "t.csv", bad, text=["id"])
+    assert values(source.read_columns(4, 5, ["id"]).columns["id"]) == [str(2**53 + 1)]
+
+
+@pytest.mark.parametrize("parser", ["pyarrow", "numpy"])
+def test_columns_that_are_not_read_may_hold_any_bytes(
+    tmp_path: Path, way: str, parser: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if parser == "numpy":
+        monkeypatch.setattr(csv_source, "fast_parser", lambda: csv_parse._by_numpy)
+    content = b"a,note,y\n1,\xff\xfe,0\n2,,1\n"
+    source = opened(tmp_path / "t.csv", content, exclude=["note"])
+    assert source.read(0, 2).x.tolist() == [[1.0], [2.0]]
+    assert values(source.read_columns(0, 2, ["a"]).columns["a"]) == [1.0, 2.0]
+    with pytest.raises(DataError, match=r"line 2, column 'note': not text in UTF-8"):
+        source = opened(tmp_path / "t.csv", content, text=["note"])
+        source.read_columns(0, 2, ["note"])

@@ -86,10 +86,10 @@ class ArrowSource(ArrowTable):
         number = int(np.searchsorted(self._starts, start, side="right")) - 1
         while start < stop:
             table = pa.Table.from_batches([self._batch(number)]).select(list(names))
-            # What is mapped is believed by nobody: places of text may lie beyond the file.
-            table.validate(full=True)
             first = start - int(self._starts[number])
             part = table.slice(first, min(stop - start, table.num_rows - first))
+            # What is mapped is believed by nobody: places of text may lie beyond the file.
+            part.validate(full=True)
             if part.num_rows:
                 yield part
             start += part.num_rows

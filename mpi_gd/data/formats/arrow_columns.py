@@ -60,6 +60,9 @@ def to_column(found: Any, kind: Kind, where: str, first_row: int) -> Column:
             [c.to_numpy(zero_copy_only=False).astype(np.float64) for c in found.chunks]
         )
     else:
+        if pa.types.is_decimal(found.type):
+            # The cast from decimals is not to the nearest float64; that from their text is.
+            found = found.cast(pa.string())
         numbers = np.array(found.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
     missing = np.isnan(numbers)
     return Column(kind, numbers, missing if missing.any() else None)

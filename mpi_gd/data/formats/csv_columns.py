@@ -10,9 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.data.columns import Column, Kind
-from mpi_gd.data.formats.csv_kinds import MISSING, boolean, is_missing, is_number, moment
+from mpi_gd.data.formats.csv_kinds import (
+    LOST_DIGITS,
+    MISSING,
+    boolean,
+    is_missing,
+    is_number,
+    lost_digits,
+    moment,
+)
 from mpi_gd.data.formats.csv_layout import Layout
-from mpi_gd.data.formats.csv_parse import cells_at, is_good, is_plain, labels, role_value
+from mpi_gd.data.formats.csv_parse import (
+    cells_at,
+    has_lost_digits,
+    is_good,
+    is_plain,
+    labels,
+    role_value,
+)
 from mpi_gd.errors import DataError
 
 __all__ = ["parse_columns"]
@@ -42,7 +57,9 @@ def parse_columns(
         else:
             sizes = {len(each) for each in found[0].values()}
             sizes |= {len(each) for each in found[1].values()}
-            if sizes <= {n_rows} and all(map(is_good, found[1].values())):
+            numbers = [column.values for column in found[0].values() if column.kind == "number"]
+            is_whole = sizes <= {n_rows} and all(map(is_good, found[1].values()))
+            if is_whole and not has_lost_digits(piece, [*numbers, *found[1].values()]):
                 return found
     return _by_line(piece, layout, names, first_row)
 
@@ -131,6 +148,8 @@ def _value(cell: str, kind: Kind) -> float | int:
     """Return a cell's value; raises ValueError if it is none of its kind."""
     if kind == "number":
         if is_number(cell) and math.isfinite(value := float(cell)):
+            if lost_digits(cell):
+                raise ValueError(LOST_DIGITS.format(cell[:60]))
             return value
     elif kind == "boolean":
         if not math.isnan(value := boolean(cell)):

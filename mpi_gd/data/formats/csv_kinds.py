@@ -9,10 +9,27 @@ from datetime import UTC, datetime, timedelta
 
 from mpi_gd.data.columns import Kind
 
-__all__ = ["MISSING", "boolean", "find_kinds", "is_missing", "is_number", "moment"]
+__all__ = [
+    "LOST_DIGITS",
+    "MISSING",
+    "WHOLE",
+    "boolean",
+    "find_kinds",
+    "is_missing",
+    "is_number",
+    "lost_digits",
+    "moment",
+]
 
 # What programs write where there is no value, in lower case; nothing is such a value too.
 MISSING = ("na", "n/a", "nan", "-nan", "null", "?")
+# From here on float64 has gaps between whole numbers.
+WHOLE = 2.0**53
+LOST_DIGITS = (
+    "got '{}', a whole number beyond 2**53, which float64 cannot hold; leave an identifier out "
+    "(data.exclude) or take it as text (data.text), and write a quantity with fewer digits"
+)
+_DIGITS = re.compile(r"[+-]?[0-9]{16,}")
 _BOOLEANS = {"true": 1.0, "false": 0.0}
 # A date, with or without a time of day, with or without a zone: ISO 8601 as Python reads it.
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9:]+)?)?")
@@ -26,6 +43,11 @@ def is_number(cell: str) -> bool:
     except ValueError:
         return False
     return "_" not in cell
+
+
+def lost_digits(cell: str) -> bool:
+    """Whether a number is whole, and another one in float64: an identifier, most likely."""
+    return bool(_DIGITS.fullmatch(cell)) and int(float(cell)) != int(cell)
 
 
 def is_missing(cell: str) -> bool:

@@ -11,7 +11,13 @@ from functools import cached_property
 from pathlib import Path
 
 from mpi_gd.data.columns import Kind
-from mpi_gd.data.formats.csv_kinds import find_kinds, is_missing, is_number
+from mpi_gd.data.formats.csv_kinds import (
+    LOST_DIGITS,
+    find_kinds,
+    is_missing,
+    is_number,
+    lost_digits,
+)
 from mpi_gd.data.names import check_names, default_names, suggest
 from mpi_gd.data.roles import NEEDED, ROLES, Purpose, require_different, way_without
 from mpi_gd.data.selection import matching, selected
@@ -119,7 +125,8 @@ def find_layout(spec: DataSpec, text: Text, purpose: Purpose) -> Layout:
     begin = head.find(b"\n", first) + 1 if has_header else first
     if begin >= end or (has_header and begin == 0):
         raise NoRowsError(f"{path}: there are no rows after the header; check how it was made")
-    row = _cells_at(head, begin, path, 1 + has_header, delimiter)
+    # What is in columns that are not read is nobody's business.
+    row = _cells_at(head, begin, path, 1 + has_header, delimiter, "surrogateescape")
     if has_header:
         check_names(names, f"{path}: line 1", 'name each column once, or set header = "no"')
     found = find_roles(spec, path, names, has_header, purpose, delimiter)
@@ -174,7 +181,7 @@ def _sample(rows: bytes, delimiter: str, n_columns: int) -> list[list[str]]:
     found = []
     for line in lines:
         try:
-            cells = cells_of(line.rstrip(b"\r").decode("utf-8"), delimiter)
+            cells = cells_of(line.rstrip(b"\r").decode("utf-8", "surrogateescape"), delimiter)
         except (UnicodeDecodeError, ValueError):
             continue
         if len(cells) == n_columns:
@@ -182,7 +189,9 @@ def _sample(rows: bytes, delimiter: str, n_columns: int) -> list[list[str]]:
     return found
 
 
-def _cells_at(head: bytes, begin: int, path: Path, line: int, delimiter: str) -> list[str]:
+def _cells_at(
+    head: bytes, begin: int, path: Path, line: int, delimiter: str, errors: str = "strict"
+) -> list[str]:
     """Return the cells of the line that begins at a byte."""
     stop = head.find(b"\n", begin)
     if stop < 0:
@@ -204,7 +213,7 @@ def _cells_at(head: bytes, begin: int, path: Path, line: int, delimiter: str) ->
             "end of each line; convert the file, for example with: tr '\\r' '\\n'"
         )
     try:
-        cells = cells_of(content.decode("utf-8"), delimiter)
+        cells = cells_of(content.decode("utf-8", errors), delimiter)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: line {line}: not text in UTF-8 ({error}); save the file again"
@@ -288,4 +297,6 @@ def finite(cell: str) -> float:
     value = float(cell)
     if not math.isfinite(value):
         raise ValueError(f"got {cell!r:.60}, expected a finite number; remove the row")
+    if lost_digits(cell):
+        raise ValueError(LOST_DIGITS.format(cell[:60]))
     return value
