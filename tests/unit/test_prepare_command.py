@@ -163,3 +163,15 @@ def test_ranks_have_the_same_features_and_one_message(monkeypatch: pytest.Monkey
         assert str(found).startswith(
             "table: row 700, column 'age': 3 values are missing, the first"
         )
+
+
+def test_what_was_text_in_the_training_is_text_in_prediction() -> None:
+    """Though all that is there may be digits: kinds of text files are guessed."""
+    rows = [f"{'a' if k % 3 == 0 else f'0{k % 3}'},{k % 3 + 0.5}" for k in range(60)]
+    Path("t.csv").write_text("\n".join(["c,y", *rows]) + "\n")
+    overrides = ["data.path=t.csv", "data.target=y", "data.test_fraction=0"]
+    overrides += ['prepare.categorical="auto"', "prepare.missing=refuse", "prepare.splines={}"]
+    assert run(*overrides, "prepare.interactions=[]", "prepare.indicator=false") == 0
+    Path("new.csv").write_text("c\n02\n01\n")
+    found = predictions("new.csv")
+    assert found[0] > found[1] + 0.5
