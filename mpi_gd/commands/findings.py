@@ -121,12 +121,11 @@ def _target(columns: Sequence[ColumnProfile]) -> list[str]:
     if n is not None and n <= _MOST_LABELS and target.is_whole:
         kinds = '"multinomial" if they are labels, "poisson" if they are counts'
         return [f"the target {target.name!r} has {n} different whole numbers: loss {kinds}"]
-    if target.is_whole and target.lowest >= 0:
-        kinds = '"poisson" or "negative-binomial" if they are counts'
-    elif target.lowest > 0:
-        kinds = '"squared", or "gamma" for amounts'
+    counts = ', "poisson" or "negative-binomial" for counts' if target.is_whole else ""
+    if target.lowest > 0:
+        kinds = f'"squared", "gamma" for amounts{counts}'
     elif target.lowest == 0 and target.n_zeros:
-        kinds = '"squared", or "tweedie" for amounts that may be 0'
+        kinds = f'"squared", "tweedie" for amounts that may be 0{counts}'
     else:
         kinds = '"squared", or "huber" if there are outliers'
     return [f"the target {target.name!r} is a number: loss {kinds}"]

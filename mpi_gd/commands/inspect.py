@@ -32,13 +32,18 @@ def run(world: World, options: InspectOptions) -> int:
     source = open_asked(world, dataclasses.replace(asked, raw=True))
     columns = find_profile(world, source)
     hosts = len(set(world.gather_small(socket.gethostname())))
+    text = ""
     with world.phase("estimating what training takes", by_root=True):
         if world.is_root:
             plan = _plan(source, options, world.size, hosts)
             remarks = find_remarks(columns, source.n_samples, bool(source.n_stored))
-            print(_json(source, columns, plan, remarks) if options.json else "", end="")
-            if not options.json:
-                print(as_text(source, columns, plan, remarks, all_=options.all))
+            text = (
+                _json(source, columns, plan, remarks)
+                if options.json
+                else as_text(source, columns, plan, remarks, all_=options.all)
+            )
+    if world.is_root:
+        print(text)
     return 0
 
 
@@ -106,4 +111,4 @@ def _json(
         "training": plan,
         "remarks": remarks,
     }
-    return json.dumps(document) + "\n"
+    return json.dumps(document)

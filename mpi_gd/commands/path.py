@@ -29,7 +29,7 @@ from mpi_gd.solvers import Question
 from mpi_gd.solvers.path import PathPenalty, alpha_grid, largest_alpha, walk_path
 from mpi_gd.trainer import N_VOTES, Ballot, Course, train
 
-__all__ = ["find_strengths", "run"]
+__all__ = ["find_strengths", "objective_for", "run"]
 
 Floats = NDArray[np.float64]
 
@@ -149,11 +149,11 @@ def _find_begin(world: World, setup: Setup) -> tuple[Floats, float, float]:
     is_penalized = (null.l1 > 0) | (null.l2 > 0)
     free = setup.free & ~is_penalized
     begin, null_loss, _, _ = _trained(world, setup, setup.start, None, free)
-    answer = _objective(world, setup, None, setup.free).answer(Question(begin)).answer
+    answer = objective_for(world, setup, None, setup.free).answer(Question(begin)).answer
     return begin, null_loss, largest_alpha(answer.gradient, begin, null)
 
 
-def _objective(
+def objective_for(
     world: World, setup: Setup, alpha: float | None, free: NDArray[np.bool_]
 ) -> Objective:
     """Return the objective for an alpha, None for no penalty."""
@@ -179,7 +179,7 @@ def _trained(
     world: World, setup: Setup, start: Floats, alpha: float | None, free: NDArray[np.bool_]
 ) -> tuple[Floats, float, float, float]:
     """Return point, loss, objective and criterion of a fit; collective."""
-    objective, stop = _objective(world, setup, alpha, free), setup.job.stop
+    objective, stop = objective_for(world, setup, alpha, free), setup.job.stop
     solver = setup.job.solver.resolve(objective.problem)
     if lacks := solver.lacks(objective.problem):
         raise JobError(f"solver.kind: it {lacks}, as a path's penalty has; set another one")

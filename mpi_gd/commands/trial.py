@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mpi_gd.comm import World
+from mpi_gd.commands.lanes import LOT, Lanes, Points, lanes_take
 from mpi_gd.commands.ledger import key_of
 from mpi_gd.commands.load import Loaded
 from mpi_gd.commands.score import score
@@ -44,9 +45,6 @@ from mpi_gd.solvers import Auto
 from mpi_gd.trainer import Ballot, Course, Ending, train
 
 __all__ = ["Family", "Stopped", "Trials"]
-
-Points = list[list[float] | None]
-"""Coefficients and intercept of each split; None where they are too many."""
 
 # Points of more numbers than that are not kept for the next strength to begin at.
 _MOST_KEPT = 20_000
@@ -139,6 +137,8 @@ class Trials:
                 yield [{"key": key, "family": family.values, "alphas": list(family.alphas or ())}]
         if self.has_moments(family.values):
             yield self._squares(left)
+        elif self._has_lanes(family.values):
+            yield from self._by_lanes(family.candidates())
         else:
             yield from self._by_training(family.candidates())
 
@@ -281,6 +281,48 @@ class Trials:
                 record = self._tried(values, points, is_one=len(candidates) == 1)
                 yield [record]
             points = record.get("points", [])
+
+    def _has_lanes(self, values: Values) -> bool:
+        """Whether the fits of all splits can share their reads of the rows; collective."""
+        job = self._search.job(values)
+        return lanes_take(job, self.reading(job))
+
+    def _by_lanes(self, candidates: list[Values]) -> Iterator[list[dict[str, Any]]]:
+        """Yield the records of some strengths at a time, from the strongest on; collective.
+
+        Each lot begins at the coefficients of the last one, which are kept, and with nothing else:
+        who goes on here comes to the same bits.
+        """
+        candidates = sorted(candidates, key=lambda each: -float(each.get(PATH_KEY, 0.0)))
+        job = self._search.job(candidates[0])
+        reading = self.reading(job)
+        lanes = Lanes(self.group, job, reading, self._plans_of(job), self._vote)
+        points: Points = []
+        for first in range(0, len(candidates), LOT):
+            lot = candidates[first : first + LOT]
+            records = [self._known(self.key(values)) for values in lot]
+            if not all(records):
+                made = self._lot(lanes, lot, points)
+                new = [each for each, old in zip(made, records, strict=True) if not old]
+                yield new
+                records = [old or each for each, old in zip(made, records, strict=True)]
+            points = (records[-1] or {}).get("points", [])
+
+    def _lot(self, lanes: Lanes, lot: list[Values], points: Points) -> list[dict[str, Any]]:
+        """Return the records of some strengths; collective."""
+        began, metric = time.monotonic(), self._search.tune.metric
+        jobs = [self._search.job(values) for values in lot]
+        alphas = [float(getattr(job.penalty, "alpha", 0.0)) for job in jobs]
+        found, after = lanes.run(alphas, points, metric)
+        seconds = (time.monotonic() - began) / len(lot)
+        records = []
+        for place, values in enumerate(lot):
+            scores = {name: each[place] for name, each in found.items()}
+            scores = {name: each for name, each in scores.items() if np.isfinite(each).all()}
+            failed = "" if metric in scores else f"{metric} has no value on all parts"
+            record = self._record(values, scores, failed, seconds)
+            records.append({**record, "points": after} if place == len(lot) - 1 else record)
+        return records
 
     def _tried(self, values: Values, points: Points, is_one: bool) -> dict[str, Any]:
         """Return the record of a candidate that begins at these points; collective."""

@@ -200,6 +200,7 @@ class _Search:
             stop_requested(self.world, job.stop.before_time_limit),
             limit and max(1e-9, limit - (time.monotonic() - self.kept.began)),
         )
+        self._began, self._seconds = time.monotonic(), 0.0
         self._trials = self._whole = self._trials_on(self.world, self.reading)
         self._groups: dict[int, World] = {}
         self._say(
@@ -230,6 +231,7 @@ class _Search:
             raise JobError(
                 f"all {len(results)} candidates have failed; the first: {results[0].failed}"
             )
+        self._seconds = time.monotonic() - self._began
         self._write(results)
         for line in format_table(lines(results, tune.metric)):
             self._say(line)
@@ -365,7 +367,11 @@ class _Search:
             "score": best.mean,
             "standard_error": best.error if best.error == best.error else None,
             "candidates": len(results),
+            "seconds": round(self._seconds, 6),
         }
+        simplest = choose(results, self.tuned.tune.metric, "1se")
+        if simplest:
+            chosen["within_one_standard_error"] = simplest.values
         return finish(world, setup, kept.outcome, folder, account, self.base, {"tune": chosen})
 
     def _agree(self, mine: bool) -> bool:

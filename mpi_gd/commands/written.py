@@ -13,6 +13,7 @@ import numpy as np
 from mpi_gd.comm import SerialWorld, World
 from mpi_gd.commands.together import Read, write_rows
 from mpi_gd.data import Source
+from mpi_gd.data.names import list_some
 from mpi_gd.data.table import TableSource
 from mpi_gd.data.writing import Layout, Rows, Writer
 from mpi_gd.errors import FileError, JobError
@@ -46,7 +47,8 @@ def write_source(
     layout = _with_texts(world, source, layout)
     with world.phase(f"writing {path}", by_root=True):
         if world.is_root:
-            require_free(_writer(path, layout).files, force)
+            is_one = path.suffix == ".parquet"
+            require_free([path] if is_one else _writer(path, layout).files, force)
     return _write_part(world, source, layout, path, 0, source.n_samples, unit)
 
 
@@ -101,7 +103,15 @@ def _layout(source: Source, suffix: str, dtype: str) -> Layout:
         raise JobError(
             f"got a name that ends in {suffix!r}, expected one of {', '.join(_SUFFIXES)}"
         )
-    kinds = source.kinds if isinstance(source, TableSource) and _takes_text(suffix) else {}
+    kinds = source.kinds if isinstance(source, TableSource) else {}
+    if not _takes_text(suffix):
+        others = [name for name, kind in kinds.items() if kind in ("text", "date")]
+        if others:
+            raise JobError(
+                f"{list_some(others)}: no numbers, which {suffix} files hold; make features of "
+                "them, as by --set prepare.categorical=auto, or write .csv or .parquet"
+            )
+        kinds = {}
     return Layout(
         source.n_samples,
         source.columns,

@@ -56,11 +56,14 @@ def _section(section: Section) -> Iterator[str]:
     about = sentences(section.cls)
     for key in section.keys:
         value = literal(key.default) if key.is_optional else "..."
-        yield f"{indent}{key.name} = {value}  ({expectation(key.hint)})"
+        yield _fill(
+            f"{key.name} = {value}  ({expectation(key.hint)})", indent, indent + 2 * _INDENT
+        )
         yield _fill(about.get(key.name, ""), indent + _INDENT)
         yield ""
 
 
-def _fill(text: str, indent: str) -> str:
-    """Break text into lines."""
-    return textwrap.fill(text, _WIDTH, initial_indent=indent, subsequent_indent=indent)
+def _fill(text: str, indent: str, later: str | None = None) -> str:
+    """Break text into lines, those after the first with the indent `later`."""
+    later = indent if later is None else later
+    return textwrap.fill(text, _WIDTH, initial_indent=indent, subsequent_indent=later)

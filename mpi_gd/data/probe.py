@@ -155,6 +155,8 @@ def guess_format(path: Path) -> str:
     if is_zarr(path):
         return "zarr"
     kind = foreign_format(path, None)
+    if kind == "npz" and _is_zarr_zip(path):
+        return "zarr"
     if kind is None and path.suffix.lower() not in _TELLING and _is_libsvm(path):
         return "libsvm"
     kind = kind or known_suffix(path)
@@ -189,9 +191,10 @@ def foreign_format(path: Path, wanted: str | None) -> str | None:
 
     Raises DataError if they tell a format that is none of ours, or is not the one `wanted`.
     """
-    with open_same(path, stamp(path)) as file:
+    expected = stamp(path)
+    with open_same(path, expected) as file:
         head = file.read(9) or b""
-    if _is_safetensors(head, path.stat().st_size):
+    if _is_safetensors(head, expected.size):
         return _require(
             path, wanted, "safetensors", "a safetensors file", 'set format = "safetensors"'
         )
@@ -271,3 +274,15 @@ def _closest(path: Path) -> str:
     if not folder.is_dir():
         return f"the folder {folder} is not there either"
     return f"the folder {folder} is there, the file is not"
+
+
+def _is_zarr_zip(path: Path) -> bool:
+    """Whether a zip archive is that of a Zarr store, and not of NumPy's arrays."""
+    # Few look into one.
+    from zipfile import BadZipFile, ZipFile
+
+    try:
+        with ZipFile(path) as archive:
+            return bool({"zarr.json", ".zgroup"} & set(archive.namelist()))
+    except (BadZipFile, ValueError, EOFError, NotImplementedError, OSError):
+        return False

@@ -28,6 +28,8 @@ FORMATS: dict[str, str] = {
     "parquet": "parquet:ParquetSource",
     "arrow": "arrow:ArrowSource",
     "libsvm": "libsvm:LibsvmSource",
+    "hdf5": "hdf5:Hdf5Source",
+    "zarr": "zarr:ZarrSource",
     "safetensors": "safetensors:SafetensorsSource",
 }
 

@@ -5,21 +5,26 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.data.names import default_names, describe_roles, digest_of_names
+from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block, Source
-from mpi_gd.data.store import ArrayStore, Roles
+from mpi_gd.data.spec import DataSpec
+from mpi_gd.data.store import ArrayStore, Roles, find_roles
 from mpi_gd.data.stored import StoredArray, describe_files
 from mpi_gd.data.vectors import check_column, column_values, roles_of_text
 from mpi_gd.errors import DataError, JobError, NoRowsError
 from mpi_gd.matrix import Csr
 
-__all__ = ["SparseParts", "SparseSource", "sparse_parts"]
+__all__ = ["SparseParts", "SparseSource", "is_sparse", "sparse_parts"]
 
 _MOST_FEATURES = 1 << 24
+_AGAIN = "save it again as compressed rows: anndata.AnnData(X.tocsr()).write(path)"
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,11 @@ def sparse_parts(
     return parts
 
 
+def is_sparse(store: ArrayStore, name: str) -> bool:
+    """Whether a name is that of a folder with compressed sparse rows in it."""
+    return store.has(f"{name}/indptr")
+
+
 class SparseSource(Source):
     """Compressed sparse rows; y and the rest are further arrays.
 
@@ -97,6 +107,18 @@ class SparseSource(Source):
         for role, array in [("target", self._y), *self._extras.items()]:
             if array is not None:
                 check_column(array, self.n_samples, parts.where, role)
+
+    @classmethod
+    def of_store(cls, store: ArrayStore, spec: DataSpec, base: Path, purpose: Purpose) -> Self:
+        """Find X, as AnnData writes it, y and the rest in `store`; raises DataError, JobError."""
+        about = store.attributes(spec.features)
+        kind = str(about.get("encoding-type", about.get("h5sparse_format", "unknown")))
+        shape = about.get("shape", about.get("h5sparse_shape"))
+        if not isinstance(shape, list) or not all(type(length) is int for length in shape):
+            shape = []
+        parts = sparse_parts(store, spec.features, kind.removesuffix("_matrix"), shape, _AGAIN)
+        roles = find_roles(store, spec, base, purpose)
+        return cls(parts, roles, store.names_of_columns(spec.features, parts.shape[1]))
 
     def read(self, start: int, stop: int) -> Block:
         """Return the rows [start, stop); raises DataError for what is no sparse matrix."""

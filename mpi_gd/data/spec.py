@@ -35,8 +35,9 @@ class DataSpec:
 
     target: str | int | list[str] = ""
     """What to learn. CSV: the name of a column, or its number (the first is 0, the last is -1).
-    .npz: the name of an array ("y" if empty). .npy: the file of y, relative as `path` is; with
-    shards a list of files or a pattern, one file for each shard, in their order."""
+    .npz, HDF5, Zarr, safetensors: the name of an array ("y" if empty), or a .npy file. .npy: the
+    file of y, relative as `path` is; with shards a list of files or a pattern, one file for each
+    shard, in their order."""
 
     weight: str | int | list[str] = ""
     """How much each row counts: 0 or more; a row of weight 0 takes no part, though its cells must
@@ -63,13 +64,18 @@ class DataSpec:
     1 for those it does not name; "balanced": the inverse of the label's share, by weight, of the
     rows that are trained on; "": all the same."""
 
-    format: Literal["auto", "npy", "npz", "csv", "parquet", "arrow", "safetensors", "libsvm"] = (
-        "auto"
-    )
+    format: Literal[
+        "auto", "npy", "npz", "csv", "parquet", "arrow", "hdf5", "zarr", "safetensors", "libsvm"
+    ] = "auto"
     """Format of the file; "auto" looks at its first bytes, then at its suffix."""
 
     features: str = "X"
-    """.npz: the name of the array (n_samples, n_features)."""
+    """.npz, HDF5, Zarr, safetensors: the name of the array (n_samples, n_features); in HDF5 and
+    Zarr it may be a path, and a group of AnnData's with sparse rows."""
+
+    missing_chunks: Literal["refuse", "fill"] = "refuse"
+    """HDF5, Zarr: what to do about parts of an array that were never written, as those of an
+    incomplete copy: "fill" takes the number that the file gives for them, mostly 0."""
 
     header: Literal["auto", "yes", "no"] = "auto"
     """CSV: whether the first line names the columns; "auto" looks for numbers in it."""
@@ -109,7 +115,8 @@ class DataSpec:
     `path`."""
 
     test_target: str | list[str] = ""
-    """.npy: the file of the test file's y; or as many as there are shards."""
+    """.npy, or where `target` is a .npy file: the file of the test file's y; or as many as there
+    are shards."""
 
     test_files: dict[str, str] = field(default_factory=dict)
     """.npy: the test file's further files, by key, as in {weight = "test-weight.npy"}."""
@@ -144,10 +151,10 @@ class DataSpec:
                 f"test is {self.test!r} and test_fraction is {self.test_fraction}: expected one "
                 "of them; remove the other"
             )
-        if is_file(_first(self.test)) != bool(self.test_target):
+        if self._has_file_for_test("target") != bool(self.test_target):
             raise ValueError(
-                f"test_target must be the file of y for a test file .npy, and for no other, got "
-                f"{self.test_target!r} with test = {self.test!r}"
+                "test_target must be the file of y for a test file .npy, or where target is a .npy "
+                f"file, and for no other, got {self.test_target!r} with test = {self.test!r}"
             )
         if not 0 <= self.n_features <= MOST_FEATURES:
             raise ValueError(f"n_features must be from 0 to {MOST_FEATURES}, got {self.n_features}")
@@ -200,11 +207,15 @@ class DataSpec:
         n = self.n_features or len(columns)
         return dataclasses.replace(self, n_features=n, index_base=base)
 
+    def _has_file_for_test(self, role: str) -> bool:
+        """Whether a role of the test file's rows is in a file of its own."""
+        column = getattr(self, role)
+        return bool(self.test) and (is_file(_first(self.test)) or is_file(_first(column)))
+
     def _check_test_files(self) -> None:
-        """Raise ValueError unless a test file .npy has the files that scoring it takes."""
+        """Raise ValueError unless a test file has the files that scoring it takes."""
         needed = [role for role in self.roles if role in NEEDED["score"]]
-        if not is_file(_first(self.test)):
-            needed = []
+        needed = [role for role in needed if self._has_file_for_test(role)]
         if set(self.test_files) != set(needed):
             given = ", ".join(self.test_files) or "none"
             raise ValueError(

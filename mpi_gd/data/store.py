@@ -18,10 +18,12 @@ from mpi_gd.data.stored import StoredArray, open_array
 from mpi_gd.data.vectors import column_values
 from mpi_gd.errors import DataError, JobError
 
-__all__ = ["ArrayStore", "Roles", "find_roles"]
+__all__ = ["ATTRIBUTES", "ArrayStore", "Roles", "find_roles"]
 
 # An array, or an attribute of X, that names the features.
 _NAMES = "columns"
+# What may be written beside an array or a group, and is asked for.
+ATTRIBUTES = (_NAMES, "encoding-type", "shape", "h5sparse_format", "h5sparse_shape")
 # Four bytes a character.
 _MOST_NAME_BYTES = 4000
 
@@ -47,7 +49,7 @@ class ArrayStore(ABC):
         """Return an array that is there; raises DataError for one that cannot be read."""
 
     def attributes(self, name: str) -> Mapping[str, Any]:
-        """Return what is written beside an array or group: texts, numbers, lists of them."""
+        """Return which of ATTRIBUTES there are beside an array or group: texts, numbers, lists."""
         return {}
 
     def array(self, name: str, key: str, remedy: str = "") -> StoredArray:

@@ -5,6 +5,7 @@ from mpi_gd.objective.bycolumn import is_by_column
 from mpi_gd.objective.certificate import Certificate, Certifier, find_certifier
 from mpi_gd.objective.gram import Gram, GramPass, Squares, center_of, takes_moments
 from mpi_gd.objective.gram_parts import find_gram_parts, joined
+from mpi_gd.objective.lanes import LanePass, lane_deviations, lane_losses
 from mpi_gd.objective.objective import Objective, Reply
 from mpi_gd.objective.rank import MOST_COLUMNS, Rank, find_rank
 from mpi_gd.objective.rows import Rows
@@ -26,6 +27,7 @@ __all__ = [
     "ColumnMoments",
     "Gram",
     "GramPass",
+    "LanePass",
     "Objective",
     "Rank",
     "Reply",
@@ -44,6 +46,8 @@ __all__ = [
     "is_by_column",
     "is_off",
     "joined",
+    "lane_deviations",
+    "lane_losses",
     "require_finite",
     "scaling_of",
     "takes_moments",

@@ -83,6 +83,16 @@ def test_names_and_a_target_in_another_file(tmp_path: Path) -> None:
         opened(tmp_path, target="label.npy")
 
 
+def test_a_test_file_has_a_target_file_of_its_own() -> None:
+    """Protects from scores with the labels of other rows."""
+    keys: dict[str, Any] = {"path": "a.safetensors", "target": "y.npy", "test": "b.safetensors"}
+    assert DataSpec(**keys, test_target="z.npy").test_target == "z.npy"
+    with pytest.raises(ValueError, match=r"^test_target must be the file of y"):
+        DataSpec(**keys)
+    with pytest.raises(ValueError, match=r"^test_files must name"):
+        DataSpec(**keys, test_target="z.npy", weight="w.npy")
+
+
 GOOD = {"X": entry("F32", [2, 2], 0, 16), "y": entry("F64", [2], 16, 32)}
 
 

@@ -7,7 +7,18 @@ import sys
 
 import pytest
 
-HEAVY = {"hypothesis", "matplotlib", "pandas", "pyarrow", "pytest", "rich", "scipy", "sklearn"}
+HEAVY = {
+    "h5py",
+    "hypothesis",
+    "zarr",
+    "matplotlib",
+    "pandas",
+    "pyarrow",
+    "pytest",
+    "rich",
+    "scipy",
+    "sklearn",
+}
 # Modules beyond those that NumPy and mpi4py load. The package's own grow with its solvers and
 # losses, and are small; each of the others is there because somebody imported something.
 MOST_OWN, MOST_OTHERS = 280, 50

@@ -78,7 +78,7 @@ FOREIGN = {
     "api": {"sklearn", "mpi4py"},
     "comm": {"mpi4py"},
     "export": {"joblib", "onnx", "sklearn"},
-    "data": {"pyarrow"},
+    "data": {"h5py", "pyarrow", "zarr"},
     "inference": {"scipy"},
     "matrix": {"scipy"},
     "page": {"matplotlib"},

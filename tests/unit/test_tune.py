@@ -105,6 +105,25 @@ def test_both_ways_to_the_scores_agree() -> None:
     np.testing.assert_allclose(models[0].coef, models[1].coef, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("penalty", "data"), [("l2", ""), ("elastic-net", 'standardize = true\nweight = "w.npy"')]
+)
+def test_shared_reads_come_to_the_scores_of_training(penalty: str, data: str) -> None:
+    text = "[tune]\nfolds = 2\nrepeats = 2\n[space]\npenalty.alpha = {}"
+    alphas = [10.0**-k / 3 for k in range(11)]
+    path = job(text.format(alphas), "logistic", data, penalty)
+    # Coefficients grow where the penalty is weak: the last ones bend the loss quite differently.
+    assert run(path) == 0
+    assert run(path, "solver.kind=newton", out="other") == 0
+    ours = {row["penalty.alpha"]: scores(row, 4) for row in table()}
+    theirs = {row["penalty.alpha"]: scores(row, 4) for row in table("other")}
+    assert len(ours) == 11
+    for alpha, expected in theirs.items():
+        assert ours[alpha] == pytest.approx(expected, rel=4e-6)
+    first = load_model("run/model.npz").coef
+    np.testing.assert_allclose(first, load_model("other/model.npz").coef, rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize("split", ["random", "stratified", "grouped", "time", "fixed"])
 def test_other_losses_metrics_and_splits(split: str) -> None:
     data = 'test_fraction = 0.2\ncluster = "g.npy"' if split == "grouped" else "test_fraction = 0.2"

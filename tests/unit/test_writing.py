@@ -160,3 +160,19 @@ def test_shards_have_all_rows_in_order_and_the_same_bytes(tmp_path: Path) -> Non
     assert [float(line.split(",")[-1]) for line in rows] == list(range(101))
     with pytest.raises(FileError, match="not empty"):
         write_shards(SerialWorld(), source, tmp_path / "1", ".csv", 2)
+
+
+def test_columns_of_a_table_come_back_and_text_is_no_number(tmp_path: Path) -> None:
+    text = 'a,when,b,y\n1.5,2024-01-02,red,1\n,2024-03-01T10:30:00,,2\n-2,,"blue, or so",3\n'
+    (tmp_path / "t.csv").write_text(text)
+    source = opened(tmp_path, {"path": "t.csv"}, target="y")
+    lines = write_source(SerialWorld(), source, tmp_path / "u.csv")
+    assert (tmp_path / "u.csv").read_text() == text
+    pytest.importorskip("pyarrow")
+    write_source(SerialWorld(), source, tmp_path / "u.parquet")
+    back = opened(tmp_path, {"path": "u.parquet"}, target="y")
+    assert lines == {"path": "u.csv", "header": "yes", "target": "y"}
+    write_source(SerialWorld(), back, tmp_path / "v.csv")
+    assert (tmp_path / "v.csv").read_text() == text
+    with pytest.raises(JobError, match="'when', 'b': no numbers"):
+        write_source(SerialWorld(), source, tmp_path / "u.npz")

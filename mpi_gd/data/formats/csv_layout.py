@@ -133,7 +133,10 @@ def find_layout(spec: DataSpec, text: Text, purpose: Purpose) -> Layout:
     places = [column for column in range(len(names)) if column not in found.values()]
     if not places:
         what = " and ".join(f"the {role}" for role in found) or "nothing"
-        raise DataError(f"{path}: there is no column but {what}{_hint(names, delimiter)}")
+        raise DataError(
+            f"{path}: there is no column but {what}, expected features; check how it was made"
+            f"{_hint(names, delimiter)}"
+        )
     columns: Sequence[str] = [names[place] for place in places]
     if not has_header:
         columns = default_names(len(places))

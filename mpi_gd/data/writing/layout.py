@@ -75,6 +75,15 @@ class Rows:
         lengths = [len(column) for column in self.columns.values()]
         return max([*lengths, *(len(values) for values in self.vectors.values())], default=0)
 
+    def part(self, first: int, last: int) -> Rows:
+        """Return the rows [first, last)."""
+        x = self.x
+        if x is not None:
+            x = x.part(first, last) if hasattr(x, "part") else x[first:last]
+        vectors = {role: values[first:last] for role, values in self.vectors.items()}
+        columns = {name: column.part(first, last) for name, column in self.columns.items()}
+        return Rows(x, vectors, columns)
+
     @property
     def n_stored(self) -> int:
         """Return the numbers that sparse rows store; 0 if they are dense."""
