@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_gd.data.formats.libsvm_parse import plain
+from mpi_gd.data.formats.libsvm_parse import plain, without_notes
 from mpi_gd.data.probe import Stamp, is_packed, open_same, packing_of
 from mpi_gd.data.text import open_text
 from mpi_gd.errors import DataError
@@ -143,10 +143,15 @@ def _line_start(file: BinaryIO, chunk: Chunk) -> int:
 def count(piece: bytes) -> NDArray[np.int64]:
     """Count whole lines, (COUNTS,), which may be wrong: whoever reads them will say so."""
     n_lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
-    text = plain(piece)
-    while b"\n\n" in text:
-        text = text.replace(b"\n\n", b"\n")
-    text = text.lstrip(b"\n")
+    text = without_notes(piece)
+    if text[:1] in (b" ", b"\n") or b"\n\n" in text or b"\n " in text:
+        # Lines that are empty, or may be.
+        text = plain(text)
+        while b"\n\n" in text:
+            text = text.replace(b"\n\n", b"\n")
+        text = text.lstrip(b"\n")
+    if text and not text.endswith(b"\n"):
+        text += b"\n"
     found = _ZERO.search(text) is not None
     most = _largest_last_index(np.frombuffer(text, dtype=np.uint8))
     return np.array([text.count(b"\n"), text.count(b":"), most + 1, found, n_lines])
