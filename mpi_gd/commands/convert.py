@@ -30,7 +30,7 @@ def run(world: World, options: ConvertOptions) -> int:
         lines = write_source(world, source, destination, dtype=options.dtype, force=options.force)
     if world.is_root:
         count = f"{source.n_samples:,} rows x {source.n_features:,} columns"
-        print(f"{count} are in {destination}, which a job reads so:")
+        print(f"{count} are in {destination}, which a job beside it reads so:")
         print("[data]", *(f"{key} = {literal(value)}" for key, value in lines.items()), sep="\n")
     return 0
 

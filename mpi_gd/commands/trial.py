@@ -88,6 +88,7 @@ class Trials:
         self._ballot, self._known = ballot, known
         self._first = search.job(first_values(search))
         self._readings = {rows_key(self._first): reading}
+        self._shared = search_key(search, self._first, reading.data.fingerprint)
         self._share = 1.0
         self._plans: dict[str, list[Plan]] = {}
         self._grams: dict[str, list[list[Gram]]] = {}
@@ -119,8 +120,7 @@ class Trials:
 
     def _key(self, **what: Any) -> str:
         """Return a key of what is tried on these rows in this way."""
-        shared = search_key(self._search, self._first, self.data.fingerprint)
-        return key_of(search=shared, share=self._share, **what)
+        return key_of(search=self._shared, share=self._share, **what)
 
     def run(self, family: Family) -> Iterator[list[dict[str, Any]]]:
         """Yield the records of a family's candidates as they are finished; collective.

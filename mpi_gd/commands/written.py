@@ -16,7 +16,7 @@ from mpi_gd.data import Source
 from mpi_gd.data.names import list_some
 from mpi_gd.data.table import TableSource
 from mpi_gd.data.writing import Layout, Rows, Writer
-from mpi_gd.errors import FileError, JobError
+from mpi_gd.errors import FileError, JobError, MpiGdError
 from mpi_gd.files import discard, publish, reserve
 from mpi_gd.matrix import Dense
 from mpi_gd.matrix.beside import Beside
@@ -70,13 +70,19 @@ def write_shards(
         if world.is_root:
             _make_folder(folder)
     digits = len(str(n_shards - 1))
+    paths = [folder / f"part-{k:0{digits}d}{suffix}" for k in range(n_shards)]
     lines: dict[str, str] = {}
-    with world.phase(f"writing {folder}"):
-        for k in range(world.rank, n_shards, world.size):
-            path = folder / f"part-{k:0{digits}d}{suffix}"
-            start, stop = (source.n_samples * each // n_shards for each in (k, k + 1))
-            lines = _write_part(SerialWorld(), source, layout, path, start, stop, 1)
-    return {**lines, "path": str(folder)}
+    try:
+        with world.phase(f"writing {folder}"):
+            for k in range(world.rank, n_shards, world.size):
+                start, stop = (source.n_samples * each // n_shards for each in (k, k + 1))
+                lines = _write_part(SerialWorld(), source, layout, paths[k], start, stop, 1)
+    except MpiGdError:
+        # All ranks are here: none writes any more.
+        for path in paths[world.rank :: world.size]:
+            discard(path)
+        raise
+    return {**lines, "path": folder.name}
 
 
 def require_free(files: Sequence[Path], force: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -60,6 +61,12 @@ def kind_of(kinds: Mapping[str, type[Any]], entry: object) -> str:
 
 def keys_of(cls: type[Any]) -> dict[str, Key]:
     """Return the keys of a dataclass by name, in order."""
+    return dict(_keys_of(cls))
+
+
+@functools.cache
+def _keys_of(cls: type[Any]) -> dict[str, Key]:
+    """Return the same, once for each class: a search builds a job for every candidate."""
     hints = get_type_hints(cls)
     return {item.name: _key(item, hints[item.name]) for item in fields(cls) if item.init}
 

@@ -147,9 +147,7 @@ class Certifier:
         if not math.isfinite(moved):
             return math.inf
         kept = ~bare & ~held
-        shrink, parts = conjugate_gap(
-            u[kept], q[kept], off[kept], l1[kept], l2[kept], lower[kept], upper[kept]
-        )
+        shrink, parts = conjugate_gap(kept, u, q, off, l1, l2, lower, upper)
         return max(moved, shrink * moved) + self._shrinking(shrink, loss) + parts
 
     def _free(

@@ -5,32 +5,69 @@ p_j(u) = l1_j |u| + l2_j / 2 u^2 within bounds; all arrays are (n,).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+from numpy.typing import NDArray
 
 from mpi_gd.objective.rows import Floats
 
 __all__ = ["conjugate_gap"]
 
+_PART = 1 << 20
+
 
 def conjugate_gap(
-    u: Floats, q: Floats, off: Floats, l1: Floats, l2: Floats, lower: Floats, upper: Floats
+    kept: NDArray[np.bool_],
+    u: Floats,
+    q: Floats,
+    off: Floats,
+    l1: Floats,
+    l2: Floats,
+    lower: Floats,
+    upper: Floats,
 ) -> tuple[float, float]:
     """Return s, and sum_j p_j(u_j) + p_j*(-s q_j) + s q_j u_j for the worst q within `off`.
 
-    s is 1, or so much less that the conjugate is finite. The sum is convex in q: its ends are
-    worst.
+    Over the coordinates `kept` (n,). s is 1, or so much less that the conjugate is finite.
     """
+
+    def parts() -> Iterator[list[Floats]]:
+        """Yield the coordinates part by part: there may be ten million."""
+        for first in range(0, len(u), _PART):
+            own = slice(first, first + _PART)
+            yield [each[own][kept[own]] for each in (u, q, off, l1, l2, lower, upper)]
+
+    shrink = min((_shrink(*part[1:]) for part in parts()), default=1.0)
+    return shrink, sum(_worst(shrink, *part) for part in parts())
+
+
+def _shrink(q: Floats, off: Floats, l1: Floats, l2: Floats, lower: Floats, upper: Floats) -> float:
+    """Return the largest s, 1 at most, for which p_j*(-s q_j) is finite."""
     size = np.abs(q) + off
     # Without curvature, and without a bound on the side to which -q pulls.
     open_up = (l2 == 0) & np.isinf(upper) & (q - off < 0)
     open_down = (l2 == 0) & np.isinf(lower) & (q + off > 0)
     unbounded = (open_up | open_down) & (size > l1)
-    shrink = float((l1[unbounded] / size[unbounded]).min(initial=1.0))
+    return float((l1[unbounded] / size[unbounded]).min(initial=1.0))
+
+
+def _worst(
+    shrink: float,
+    u: Floats,
+    q: Floats,
+    off: Floats,
+    l1: Floats,
+    l2: Floats,
+    lower: Floats,
+    upper: Floats,
+) -> float:
+    """Return the sum for the worst q: it is convex in q, so that the ends are."""
     worst = np.zeros(len(u))
     for sign in (-1.0, 1.0):
         part = shrink * (q + sign * off)
         worst = np.maximum(worst, _fenchel_young(u, part, l1, l2, lower, upper))
-    return shrink, float(worst.sum())
+    return float(worst.sum())
 
 
 def _fenchel_young(

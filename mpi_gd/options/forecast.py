@@ -22,6 +22,7 @@ class ForecastOptions:
   mpirun -n 8 -ppn 1 python -m mpi_gd bench --out network.json      (a rank on each of 8 nodes)
   python -m mpi_gd forecast node.json --network network.json --rows 1e9 --columns 100
   python -m mpi_gd forecast node.json --latency-us 25 --gigabytes 12.5 --nodes 1,100,1000
+  python -m mpi_gd forecast slurm/assumed_node.json --latency-us 2 --solver all --nodes 1,1000
 """
 
     machine: str = field(
@@ -98,7 +99,11 @@ class ForecastOptions:
     )
     solver: str = field(
         default="lbfgs",
-        metadata={"metavar": "KIND", "group": "the solver", "help": "the solver (default: lbfgs)"},
+        metadata={
+            "metavar": "KIND",
+            "group": "the solver",
+            "help": "the solver, or all (default: lbfgs)",
+        },
     )
     json: bool = field(default=False, metadata=JSON)
 

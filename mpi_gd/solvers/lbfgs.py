@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,8 +11,13 @@ import numpy as np
 from mpi_gd.solvers.search import SearchedState, begin_search, start_search, take_trial
 from mpi_gd.solvers.solver import IDLE, Answer, Floats, Problem, Question, Solver, Step, diverged
 
-__all__ = ["Lbfgs", "LbfgsState"]
+__all__ = ["Lbfgs", "LbfgsState", "is_idle"]
 
+# Steps in a row that lower the objective by less than rounding: after so many there is nothing to
+# gain, unless the gradient still falls.
+_MOST_IDLE = 50
+_IDLE_SHARE = 1e-16
+_GAIN = 0.5
 # Pairs of less curvature than this, beside the gradient's change, would spoil the matrix.
 _LEAST_CURVATURE = 1e-14
 
@@ -27,6 +33,9 @@ class LbfgsState(SearchedState):
     n_pairs: int
     """Pairs ever stored since the memory was last cleared."""
     first_step: float
+    n_idle: int
+    least_norm: float
+    """The smallest gradient, or subgradient, so far."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +60,12 @@ class Lbfgs(Solver):
         """Begin at u with an empty memory."""
         return LbfgsState(
             **start_search(u),
-            moves=[np.zeros_like(u) for _ in range(self.memory_length)],
-            changes=[np.zeros_like(u) for _ in range(self.memory_length)],
+            moves=[np.zeros(u.size) for _ in range(self.memory_length)],
+            changes=[np.zeros(u.size) for _ in range(self.memory_length)],
             n_pairs=0,
             first_step=1.0 / problem.mean_curvature,
+            n_idle=0,
+            least_norm=math.inf,
         )
 
     def ask(self, state: LbfgsState) -> Question:
@@ -83,14 +94,15 @@ class Lbfgs(Solver):
 
     def _accept(self, state: LbfgsState, answer: Answer) -> Step:
         """Move to the point that was asked about, remember the pair, and aim anew."""
-        used = state.trial
+        used, before = state.trial, state.value
         move = used * state.direction
         self._remember(state, move, answer.gradient - state.gradient)
         state.u = state.u + move
         state.value, state.gradient, state.residual = answer.value, answer.gradient, answer.residual
         state.iteration += 1
         self._aim(state)
-        return Step(state.u, answer, used)
+        step = Step(state.u, answer, used)
+        return replace(step, end=IDLE) if is_idle(state, before, step.norm) else step
 
     def _remember(self, state: LbfgsState, move: Floats, change: Floats) -> None:
         """Store a pair, in the place of the oldest."""
@@ -145,3 +157,12 @@ class Lbfgs(Solver):
             return q
         s, y = state.moves[last], state.changes[last]
         return q * (float(np.dot(s, y)) / float(np.dot(y, y)))
+
+
+def is_idle(state: LbfgsState, before: float, norm: float, most: int = _MOST_IDLE) -> bool:
+    """Whether `most` steps have gained nothing, of objective or gradient; counts this one."""
+    is_idle = not before - state.value > _IDLE_SHARE * abs(state.value)
+    has_gained = norm < _GAIN * state.least_norm
+    state.n_idle = 0 if has_gained or not is_idle else state.n_idle + 1
+    state.least_norm = min(state.least_norm, norm)
+    return state.n_idle >= most

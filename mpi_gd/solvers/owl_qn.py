@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mpi_gd.solvers.armijo import ROUNDING, SUFFICIENT
-from mpi_gd.solvers.lbfgs import Lbfgs, LbfgsState
+from mpi_gd.solvers.lbfgs import Lbfgs, LbfgsState, is_idle
 from mpi_gd.solvers.solver import GIVEN, IDLE, Answer, Floats, Problem, Question, Step, diverged
 from mpi_gd.solvers.whole import rest_value
 
@@ -17,11 +17,7 @@ __all__ = ["OwlQn"]
 
 _SHRINK = 0.5
 _MOST_TRIALS = 30
-# Steps in a row that lower the objective by less than rounding: after so many there is nothing to
-# gain, unless the subgradient still falls.
 _MOST_IDLE = 20
-_IDLE_SHARE = 1e-16
-_GAIN = 0.5
 
 
 @dataclass
@@ -29,9 +25,6 @@ class _State(LbfgsState):
     """L-BFGS's, whose value is that of the whole objective and whose gradient the smooth part's."""
 
     smooth: float
-    n_idle: int
-    least_norm: float
-    """The smallest subgradient so far."""
     problem: Problem = field(metadata=GIVEN)
 
 
@@ -67,8 +60,6 @@ class OwlQn(Lbfgs):
         return _State(
             **{each.name: getattr(plain, each.name) for each in fields(plain)},
             smooth=math.inf,
-            n_idle=0,
-            least_norm=math.inf,
             problem=problem,
         )
 
@@ -101,18 +92,16 @@ class OwlQn(Lbfgs):
 
     def _move(self, state: _State, answer: Answer, trial: Floats, value: float) -> Step:
         """Move to the trial point, remember the pair, and aim anew."""
-        used = state.trial
-        is_idle = not state.value - value > _IDLE_SHARE * abs(value)
+        used, before = state.trial, state.value
         self._remember(state, trial - state.u, answer.gradient - state.gradient)
         state.u, state.value, state.smooth = trial, value, answer.value
         state.gradient, state.residual = answer.gradient, answer.residual
         state.iteration += 1
         self._aim(state)
         step = self._step(state, used)
-        has_gained = step.norm < _GAIN * state.least_norm
-        state.n_idle = 0 if has_gained or not is_idle else state.n_idle + 1
-        state.least_norm = min(state.least_norm, step.norm)
-        return self._step(state, used, IDLE) if state.n_idle >= _MOST_IDLE else step
+        return (
+            self._step(state, used, IDLE) if is_idle(state, before, step.norm, _MOST_IDLE) else step
+        )
 
     def _steepest(self, state: Any) -> Floats:
         """Return the direction of steepest descent: against the smallest subgradient."""

@@ -137,3 +137,12 @@ def test_is_light(argv: list[str]) -> None:
         "sys.exit(any(name in sys.modules for name in ('numpy', 'mpi4py')))"
     )
     subprocess.run([sys.executable, "-c", code, *argv], check=True, timeout=60)
+
+
+def test_a_reader_that_has_read_enough_is_no_error() -> None:
+    """As with `train --keys | head -1`, whose text is longer than a pipe holds."""
+    command = f"'{sys.executable}' -m mpi_gd train --keys | head -c 10"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr, len(done.stdout)) == (0, "", 10)

@@ -97,6 +97,18 @@ def test_the_command_reads_what_bench_writes(
     assert "4,000" in capsys.readouterr().out
 
 
+def test_all_solvers_in_one_table(capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(Path(__file__).parents[2] / "slurm" / "assumed_node.json")
+    assert command.run(ForecastOptions(file, solver="all", nodes="1,1000")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:20].strip() for line in lines[5:]] == list(SOLVER_COSTS)
+    assert all("(100.0%)" in line for line in lines[5:])
+    assert command.run(ForecastOptions(file, solver="all", nodes="1000", json=True)) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert command.run(ForecastOptions(file, solver="newton", nodes="1000", json=True)) == 0
+    assert told["newton"] == json.loads(capsys.readouterr().out)
+
+
 def test_what_the_command_cannot_use_is_said(tmp_path: Path) -> None:
     file = tmp_path / "node.json"
     file.write_text("{}")

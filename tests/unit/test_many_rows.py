@@ -15,6 +15,7 @@ from mpi_gd.penalties import L1, L2, NoPenalty, Penalty
 from mpi_gd.solvers import (
     Answer,
     Auto,
+    Lbfgs,
     Newton,
     NewtonCg,
     Problem,
@@ -100,6 +101,15 @@ def test_most_of_the_work_is_done_on_samples() -> None:
     assert first.criterion < 0.05
     objectives = [record.objective for record in found.records]
     assert objectives == sorted(objectives, reverse=True)
+
+
+def test_the_last_digits_are_to_be_had_and_their_end_is_said() -> None:
+    found = fitted("logistic", L2(alpha=1e-3), Progressive(), tol=1e-13)
+    assert found.outcome.ending is Ending.CONVERGED
+    for solver in (Progressive(), Lbfgs()):
+        found = fitted("logistic", L2(alpha=1e-3), solver, tol=0.0)
+        assert found.outcome.ending in (Ending.STALLED, Ending.CONVERGED)
+        assert found.records[-1].criterion < 1e-13
 
 
 def test_one_allreduce_a_question() -> None:

@@ -99,3 +99,26 @@ def test_any_number_of_ranks_finds_the_same_bits(solver: Solver) -> None:
 def test_products_must_be_allowed() -> None:
     with pytest.raises(ValueError, match=r"^most_products must be 1 or more, got 0"):
         NewtonCg(most_products=0)
+    with pytest.raises(ValueError, match="memory_length"):
+        NewtonCg(memory_length=-1)
+
+
+def test_the_last_systems_products_precondition_the_next() -> None:
+    rng = np.random.default_rng(0)
+    x: Any = rng.normal(size=(1500, 100))
+    for j in range(1, 100):
+        x[:, j] = 0.99 * x[:, j - 1] + 0.14 * x[:, j]
+    y = (rng.random(1500) < 1 / (1 + np.exp(-x @ rng.normal(size=100) / 10))) * 1.0
+    questions = {}
+    for length in (0, 10):
+        solver = NewtonCg(memory_length=length)
+        found = fit(SerialWorld(), x, y, Logistic(), L2(alpha=1e-6), solver=solver, tol=1e-9)
+        assert found.outcome.ending is Ending.CONVERGED
+        questions[length] = found.records[-1].questions
+    assert questions[10] < 0.9 * questions[0]
+
+
+def test_few_pairs_are_kept_of_very_many_parameters() -> None:
+    problem = Problem(1 << 22, 1.0, 1.0, lambda size: 1)
+    state = NewtonCg().start(problem, np.zeros(problem.n_params))
+    assert len(state.moves) == len(state.changes) == 16

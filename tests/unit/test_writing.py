@@ -136,6 +136,10 @@ def test_nothing_is_left_of_files_that_cannot_be_made(tmp_path: Path) -> None:
     done = on_ranks(3, lambda world: write_source(world, source, tmp_path / "x.npz", force=True))
     assert all("row 900" in str(error) for error in done)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("x.npz", "old")]
+    folder = tmp_path / "shards"
+    write = partial(write_shards, source=source, folder=folder, suffix=".csv", n_shards=4)
+    assert all("row 900" in str(error) for error in on_ranks(3, write))
+    assert not list(folder.iterdir())
     with pytest.raises(FileError, match="--force"):
         write_source(SerialWorld(), source, tmp_path / "x.npz")
     with pytest.raises(JobError, match=r"'\.xls', expected one of"):
