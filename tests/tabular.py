@@ -73,8 +73,8 @@ class MemoryTable(TableSource):
         )
 
     def locate_cell(self, row: int, name: str) -> str:
-        """Name the row."""
-        return f"table: row {row}"
+        """Name the row and the column."""
+        return f"table: row {row}, column {name!r}"
 
     def locate(self, row: int) -> str:
         """Name the row."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from mpi_gd.data.probe import Stamp, explained, is_zarr, known_suffix, stamp
+from mpi_gd.data.probe import Stamp, explained, is_folder, is_zarr, known_suffix, stamp
 from mpi_gd.errors import DataError, FileError, JobError
 from mpi_gd.patient import patiently
 
@@ -59,7 +59,7 @@ def find_shards(given: str | Sequence[str], base: Path) -> list[Shard] | None:
 
 def is_single(path: Path) -> bool:
     """Whether a path is to be opened as it is: it is there, or is no pattern."""
-    if path.is_dir():
+    if is_folder(path):
         return is_zarr(path)
     return not glob.has_magic(str(path)) or path.exists()
 
@@ -84,10 +84,7 @@ def require_one_kind(shards: Sequence[Shard]) -> None:
 
 def _stamped(found: Sequence[tuple[Path, str]]) -> list[Shard]:
     """Look up what may not change."""
-    return [
-        Shard(path, name, None if path.is_dir() and is_zarr(path) else stamp(path))
-        for path, name in found
-    ]
+    return [Shard(path, name, None if is_zarr(path) else stamp(path)) for path, name in found]
 
 
 def _expanded(item: str, base: Path) -> Iterator[tuple[Path, str]]:
@@ -95,7 +92,7 @@ def _expanded(item: str, base: Path) -> Iterator[tuple[Path, str]]:
     path = base / item
     if is_single(path):
         yield path, item
-    elif path.is_dir():
+    elif is_folder(path):
         yield from _in_folder(path)
     else:
         yield from _matching(item, base)
@@ -134,7 +131,7 @@ def _matching(pattern: str, base: Path) -> Iterator[tuple[Path, str]]:
     n_plain = next(k for k, part in enumerate(parts) if glob.has_magic(part))
     root = base.joinpath(*parts[:n_plain])
     rest = str(PurePath(*parts[n_plain:]))
-    if not root.is_dir():
+    if not is_folder(root):
         raise FileError(f"{base / pattern}: there is no folder {root}; check the path")
     names: set[str] = set()
     for name in glob.iglob(rest, root_dir=root, recursive=True):
@@ -142,7 +139,7 @@ def _matching(pattern: str, base: Path) -> Iterator[tuple[Path, str]]:
         if any(map(_is_passed_over, PurePath(name).parts)):
             continue
         path = root / name
-        if path.is_dir() and not is_zarr(path):
+        if is_folder(path) and not is_zarr(path):
             # "**" names the folders on its way, too: their files are matched by themselves.
             if not rest.endswith("**"):
                 names.update(f"{name}/{below}" for below in _walk(path, ""))

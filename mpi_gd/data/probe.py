@@ -223,7 +223,16 @@ def _is_safetensors(head: bytes, size: int) -> bool:
 
 def is_zarr(path: Path) -> bool:
     """Whether a path is a folder of Zarr's."""
-    return path.is_dir() and any((path / name).is_file() for name in _ZARR)
+    if not is_folder(path):
+        return False
+    with explained(path):
+        return any(patiently(path, (path / name).is_file) for name in _ZARR)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; raises FileError where that cannot be told."""
+    with explained(path):
+        return patiently(path, path.is_dir)
 
 
 def _wish(wanted: str | None) -> str:

@@ -132,7 +132,7 @@ def _input(name: str, kind: Kind, parts: Mapping[str, list[str]]) -> Input:
     if not chosen:
         raise JobError(
             f'column {name!r} holds dates: name the parts to use, as in dates = ["year", "month"] '
-            "under [prepare], or leave the column out of the data"
+            f'under [prepare], or leave it out: exclude = ["{name}"] under [data]'
         )
     return Input(name, kind, tuple(chosen))
 
@@ -205,7 +205,8 @@ class _Wanted:
         if not chosen and kind == "text":
             raise JobError(
                 f'column {name!r} holds text: make it categories, as in categorical = "auto" or '
-                f'hash = {{"{name}" = 18}} under [prepare], or leave the column out of the data'
+                f'hash = {{"{name}" = 18}} under [prepare], or leave it out: exclude = ["{name}"] '
+                "under [data]"
             )
         if chosen and chosen[0] == "spline" and kind == "text":
             raise JobError(f"prepare.splines: column {name!r} holds text, expected numbers")

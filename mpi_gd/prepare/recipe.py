@@ -129,7 +129,7 @@ class Recipe:
         """
         refusals = Refusals()
         terms = self.terms(columns, refusals)
-        refuse(refusals, lambda row, name: f"row {row}")
+        refuse(refusals, lambda row, name: f"row {row}, column {name!r}")
         out = np.empty((len(terms[0].values), self.n_features))
         put(terms, out)
         return out

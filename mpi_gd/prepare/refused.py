@@ -31,18 +31,18 @@ class Found:
     """The level that is there; or what could stand in for the missing value."""
 
     def message(self, place: str) -> str:
-        """Return the message, for the place of the first."""
+        """Return the message, for the place of the first, which names the column."""
         name, many = self.column, self.count > 1
         if self.what == "missing":
             got = f"{self.count:,} values are missing, the first" if many else "a value is missing,"
             return (
-                f"{place}: column {name!r}: {got} here; fill them, as in "
+                f"{place}: {got} here; fill them, as in "
                 f'missing = {{"{name}" = "{self.value}"}} under [prepare], or remove the rows'
             )
         got = f"{self.count:,} rows have levels" if many else "the row has a level"
         first = ", the first of them" if many else ""
         return (
-            f"{place}: column {name!r}: {got} that the training did not have{first} "
+            f"{place}: {got} that the training did not have{first} "
             f'{self.value!r:.80}; correct it, or train with unseen = "reference" under [prepare]'
         )
 

@@ -163,8 +163,8 @@ class ArrayTable(TableSource):
         return TableBlock(chosen, block.y, block.extras)
 
     def locate_cell(self, row: int, name: str) -> str:
-        """Name the place of the row."""
-        return self.source.locate(row)
+        """Name the row and the column."""
+        return f"{self.source.locate(row)}, column {name!r}"
 
     def fingerprint(self) -> str:
         """Describe the source."""
@@ -197,8 +197,8 @@ def require_inputs(table: TableSource, inputs: Sequence[Input]) -> None:
         found = table.kinds[each.name]
         if found != each.kind and {found, each.kind} != {"number", "boolean"}:
             raise DataError(
-                f"{table.locate_cell(0, each.name)}: column {each.name!r} holds values of the kind "
-                f"{found}, and in the training of the kind {each.kind}; give the same columns"
+                f"{table.locate_cell(0, each.name)}: got a column of the kind {found}, expected "
+                f"{each.kind} as in the training; give the same columns"
             )
 
 

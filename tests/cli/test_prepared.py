@@ -1,4 +1,4 @@
-"""Columns that become features, in the whole program: the same bytes, and one message."""
+"""Columns of text, dates, numbers with gaps, in the whole program: same bytes, one message."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.one_mpi
+
 JOB = """
 [data]
-path = "x.npz"
+path = "table.csv"
+target = "y"
 [prepare]
-categorical = ["x1", "x2"]
-missing = {x0 = "mean", x1 = "level"}
-winsorize = {x0 = 0.01}
-splines = {x3 = 5}
-interactions = ["x0:x1"]
+categorical = ["colour", "shop", "when.month"]
+hash = {user = 6}
+dates = ["month", "hour"]
+missing = {size = "mean", colour = "level", shop = "most frequent"}
+indicator = true
+winsorize = {size = 0.01}
+splines = {"when.hour" = 5}
+interactions = ["size:colour"]
+min_count = 20
 layout = "sparse"
 [loss]
 kind = "logistic"
@@ -25,46 +32,67 @@ alpha = 1e-3
 """
 
 
-@pytest.fixture
-def columns(workplace: Any) -> np.ndarray:
-    """Write rows with gaps, and levels that few rows have; return them."""
+def write(path: Any, rows: list[dict[str, Any]]) -> None:
+    """Write rows as CSV, in which None is nothing."""
+    lines = [",".join("" if cell is None else str(cell) for cell in row.values()) for row in rows]
+    path.write_text("\n".join([",".join(rows[0]), *lines]) + "\n")
+
+
+def table() -> list[dict[str, Any]]:
+    """Return rows with gaps, levels that few rows have, and users of whom each is one's alone."""
     rng = np.random.default_rng(7)
     n = 2500
-    x = np.column_stack(
-        [rng.normal(size=n), rng.integers(0, 4, n), rng.zipf(1.6, n) % 97, rng.random(n)]
-    )
-    y = np.where(
-        x[:, 0] + (x[:, 1] == 2) + np.sin(6 * x[:, 3]) + rng.logistic(size=n) > 1, 1.0, 0.0
-    )
-    x[rng.random((n, 4)) < [0.05, 0.05, 0.0, 0.0]] = np.nan
-    np.savez(workplace.folder / "x.npz", X=x, y=y)
-    (workplace.folder / "job.toml").write_text(JOB)
-    return x
+    colour = rng.choice(["red", "green", "blue"], n)
+    size, hour = rng.normal(size=n), rng.integers(0, 24, n)
+    z = size * (colour == "red") + np.sin(hour / 4) + (colour == "blue")
+    y = np.where(z + rng.logistic(size=n) > 0.5, "yes", "no")
+    shop = rng.zipf(1.7, n) % 97
+    gap = rng.random((n, 2)) < 0.05
+    return [
+        {
+            "colour": None if gap[k, 0] else colour[k],
+            "size": None if gap[k, 1] else float(size[k]),
+            "shop": shop[k],
+            "user": f"user {k}",
+            "when": f"2024-{k % 12 + 1:02}-03T{hour[k]:02}:30:00",
+            "y": y[k],
+        }
+        for k in range(n)
+    ]
 
 
-@pytest.mark.one_mpi
-def test_a_model_of_prepared_columns_is_the_same_on_any_number_of_ranks(
-    columns: np.ndarray, workplace: Any, program: Any
+def test_prepared_columns_give_the_same_bytes_and_a_new_level_is_one_error(
+    workplace: Any, program: Any
 ) -> None:
-    program(1, "train", "job.toml", "--out", "one")
-    program(3, "train", "job.toml", "--out", "three")
-    assert workplace.model("one") == workplace.model("three")
-    np.savez(workplace.folder / "new.npz", X=columns[:400])
+    rows, folder = table(), workplace.folder
+    write(folder / "table.csv", rows)
+    (folder / "job.toml").write_text(JOB)
     for n in (1, 3):
-        program(n, "predict", "one/model.npz", "new.npz", "--out", f"p{n}.csv")
-    lines = (workplace.folder / "p1.csv").read_text()
-    assert lines == (workplace.folder / "p3.csv").read_text() and len(lines.splitlines()) == 401
+        assert program(n, "train", "job.toml", "--out", f"on{n}").rc == 0
+    assert workplace.model("on1") == workplace.model("on3")
+    # In another order, with a column more, and without the target.
+    new = [{"more": "?", **{k: row[k] for k in reversed(row) if k != "y"}} for row in rows[:700]]
+    write(folder / "new.csv", new)
+    for n in (1, 3):
+        assert program(n, "predict", "on1/model.npz", "new.csv", "--out", f"p{n}.csv").rc == 0
+    expected = (folder / "p1.csv").read_text()
+    assert expected == (folder / "p3.csv").read_text() and len(expected.splitlines()) == 701
+    new[5]["colour"] = new[699]["colour"] = "mauve"
+    write(folder / "odd.csv", new)
+    for n in (1, 3):
+        done = program(n, "predict", "on1/model.npz", "odd.csv")
+        message = "odd.csv: line 7, column 'colour': 2 rows have levels that the training did not"
+        assert done.rc == 2 and done.err.count(message) == 1 and "'mauve'" in done.err
 
 
-@pytest.mark.one_mpi
-def test_a_level_that_the_training_did_not_have_is_one_error(
-    columns: np.ndarray, workplace: Any, program: Any
-) -> None:
-    program(1, "train", "job.toml", "--out", "one")
-    columns[[7, 2000], 2] = 1234.0
-    np.savez(workplace.folder / "new.npz", X=columns)
-    for n in (1, 3):
-        done = program(n, "predict", "one/model.npz", "new.npz")
-        assert done.rc == 2
-        message = "row 7: column 'x2': 2 rows have levels that the training did not have"
-        assert done.err.count(message) == 1 and "'1234'" in done.err
+def test_what_is_not_said_is_refused(workplace: Any, program: Any) -> None:
+    rows = table()
+    write(workplace.folder / "table.csv", rows)
+    (workplace.folder / "job.toml").write_text(JOB.replace('colour = "level", ', ""))
+    n_gaps = sum(row["colour"] is None for row in rows)
+    first = next(k for k, row in enumerate(rows) if row["colour"] is None)
+    done = program(3, "train", "job.toml", "--out", "run")
+    message = (
+        f"table.csv: line {first + 2}, column 'colour': {n_gaps} values are missing, the first"
+    )
+    assert done.rc == 2 and done.err.count(message) == 1, done.err

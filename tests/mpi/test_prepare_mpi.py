@@ -84,5 +84,5 @@ def test_what_is_refused_is_counted_over_all_ranks(monkeypatch: pytest.MonkeyPat
         load, "open_source", lambda *given, purpose: MemoryTable({"a": column(gaps)})
     )
     how = PrepareSpec(clip={"a": [0.0, 1e9]})
-    with pytest.raises(DataError, match=r"^table: row 5: column 'a': 3 values are missing"):
+    with pytest.raises(DataError, match=r"^table: row 5, column 'a': 3 values are missing"):
         load.load(MpiWorld(), DataSpec(path="t"), Path(), prepare=how)

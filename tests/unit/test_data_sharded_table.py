@@ -143,3 +143,33 @@ def test_folders_that_do_not_all_name_the_same(
 def test_a_column_in_the_file_and_in_the_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the column 'a' is in the file, and in the name of"):
         settled(tmp_path, {"a=1/p.csv": table("1,2,0")})
+
+
+def test_parquet_as_pyarrow_partitions_it(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows: dict[str, Any] = {
+        "a": [0.5, 1.5, 2.5, 3.5],
+        "y": [0, 1, 0, 1],
+        "at": ["x/y", "z", "x/y", None],
+    }
+    parquet.write_to_dataset(pa.table(rows), tmp_path / "d", partition_cols=["at"])
+    source = settled(tmp_path, {})
+    columns = source.read_columns(0, 4, ["a", "at"]).columns
+    found = dict(zip(values(columns["a"]), values(columns["at"]), strict=True))
+    assert found == dict(zip(rows["a"], rows["at"], strict=True))
+
+
+def test_whole_numbers_fractions_and_nothing_are_numbers_in_parquet(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "d").mkdir()
+    for number, a in enumerate([pa.array([7]), pa.array([1.5]), pa.nulls(1), pa.array([True])]):
+        parquet.write_table(pa.table({"a": a, "y": [0]}), tmp_path / f"d/{number}.parquet")
+    source = settled(tmp_path, {})
+    assert source.kinds == {"a": "number"}
+    assert values(source.read_columns(0, 4, ["a"]).columns["a"]) == [7, 1.5, None, 1]
+    parquet.write_table(pa.table({"a": ["u"], "y": [0]}), tmp_path / "d/4.parquet")
+    source = settled(tmp_path, {})
+    with pytest.raises(DataError, match=r"0.parquet: .*column 'a': got a number, expected a text"):
+        source.read_columns(0, 5, ["a"])

@@ -161,5 +161,18 @@ def test_ranks_have_the_same_features_and_one_message(monkeypatch: pytest.Monkey
     for found in on_ranks(4, work):
         assert isinstance(found, DataError)
         assert str(found).startswith(
-            "table: row 700: column 'age': 3 values are missing, the first"
+            "table: row 700, column 'age': 3 values are missing, the first"
         )
+
+
+def test_what_was_text_in_the_training_is_text_in_prediction() -> None:
+    """Though all that is there may be digits: kinds of text files are guessed."""
+    texts = ["a", "b", "c", "d", "e", "f", "01", "02"]
+    rows = [f"{texts[k % 8]},{k % 8 + 0.5}" for k in range(80)]
+    Path("t.csv").write_text("\n".join(["c,y", *rows]) + "\n")
+    overrides = ["data.path=t.csv", "data.target=y", "data.test_fraction=0"]
+    overrides += ['prepare.categorical="auto"', "prepare.missing=refuse", "prepare.splines={}"]
+    assert run(*overrides, "prepare.interactions=[]", "prepare.indicator=false") == 0
+    Path("new.csv").write_text("c\n02\n01\n")
+    found = predictions("new.csv")
+    assert found[0] > found[1] + 0.5

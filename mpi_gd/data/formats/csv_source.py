@@ -6,7 +6,8 @@ chunks each; from the sum of their counts every rank knows in which chunk a row 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,11 @@ class CsvSource(TableSource):
         extras = {role: self._joined(role, pieces) for role, pieces in others.items()}
         y = extras.pop("target", None)
         return np.full(n_rows, np.nan) if y is None else y, extras
+
+    def expect(self, kinds: Mapping[str, Kind]) -> None:
+        """Read columns as of these kinds: they were guessed from the first rows."""
+        self.kinds = {**self.kinds, **kinds}
+        self._layout = dataclasses.replace(self._layout, kinds=self.kinds)
 
     def locate_cell(self, row: int, name: str) -> str:
         """Name the line and the column."""

@@ -23,7 +23,7 @@ from mpi_gd.data.arraysource import ArraySource
 from mpi_gd.data.chunks import cut_chunks, texts_of
 from mpi_gd.data.formats.zarr_files import ArrayMeta, StoreFiles, read_meta
 from mpi_gd.data.npyheader import ArrayHeader
-from mpi_gd.data.probe import Stamp, is_zarr, open_same, stamp
+from mpi_gd.data.probe import Stamp, is_folder, is_zarr, open_same, stamp
 from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Source
 from mpi_gd.data.sparsesource import SparseSource, is_sparse
@@ -74,7 +74,7 @@ class ZarrArrays(ArrayStore):
         super().__init__(path)
         if importlib.util.find_spec("zarr") is None:
             raise JobError(f'{path}: Zarr stores need zarr: pip install "mpi_gd[zarr]"')
-        if not path.is_dir():
+        if not is_folder(path):
             stamp(path)
         elif not is_zarr(path):
             raise DataError(

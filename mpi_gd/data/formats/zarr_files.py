@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from mpi_gd.data.probe import Stamp, explained, open_same, stamp
+from mpi_gd.data.probe import Stamp, explained, is_folder, open_same, stamp
 from mpi_gd.errors import DataError, FileError
 from mpi_gd.patient import patiently
 
@@ -38,7 +38,7 @@ class StoreFiles:
         """List a zip archive's; of a folder's each is looked up when it is asked for."""
         self.path = path
         self.zip_stamp: Stamp | None = None
-        if path.is_dir():
+        if is_folder(path):
             return
         self.zip_stamp = stamp(path)
         try:
