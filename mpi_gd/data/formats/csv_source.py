@@ -25,7 +25,7 @@ from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block, Target
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.table import TableBlock, TableSource
-from mpi_gd.data.text import PIECE_BYTES, open_text
+from mpi_gd.data.text import PIECE_BYTES, line_ends, open_text
 from mpi_gd.errors import DataError
 
 __all__ = ["CsvSource"]
@@ -90,7 +90,7 @@ class CsvSource(TableSource):
 
     def _count(self, begin: int, end: int) -> int:
         """Return the line ends among some bytes."""
-        return sum(piece.count(b"\n") for piece in self._text.pieces(begin, end))
+        return sum(line_ends(piece) for piece in self._text.pieces(begin, end))
 
     def _packed_counts(self) -> NDArray[np.int64]:
         """Return the line ends of each chunk of a packed file, which has been looked through."""
@@ -222,7 +222,7 @@ class CsvSource(TableSource):
             return
         begin, row, rest = self._offset(start), start, b""
         for piece in self._text.pieces(begin, self._layout.end):
-            ends = piece.count(b"\n")
+            ends = line_ends(piece)
             if row + ends >= stop:
                 cut = _place_of_end(piece, stop - row)
                 self._known = stop, begin + cut
@@ -258,7 +258,7 @@ class CsvSource(TableSource):
         wanted = row - int(self._ends_before[chunk])
         offset = self._bounds[chunk]
         for piece in self._text.pieces(offset, self._bounds[chunk + 1]):
-            ends = piece.count(b"\n")
+            ends = line_ends(piece)
             if wanted <= ends:
                 return offset + _place_of_end(piece, wanted)
             wanted -= ends
