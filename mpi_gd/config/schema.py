@@ -61,7 +61,8 @@ def kind_of(kinds: Mapping[str, type[Any]], entry: object) -> str:
 
 def keys_of(cls: type[Any]) -> dict[str, Key]:
     """Return the keys of a dataclass by name, in order."""
-    return dict(_keys_of(cls))
+    # To the type checker a class is not hashable.
+    return dict(_keys_of(cls))  # type: ignore[arg-type]
 
 
 @functools.cache
