@@ -44,7 +44,9 @@ class Output:
         if not isinstance(error, BrokenPipeError):
             reason = (error.strerror or str(error)).lower()
             with contextlib.suppress(OSError):
-                sys.stderr.write(f"mpi_gd: warning: cannot write to the standard output: {reason}\n")
+                sys.stderr.write(
+                    f"mpi_gd: warning: cannot write to the standard output: {reason}\n"
+                )
 
 
 def outlive_readers() -> None:

@@ -22,7 +22,7 @@ from mpi_gd.data.selection import selected
 from mpi_gd.data.source import Block, Target
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.table import TableBlock, TableSource
-from mpi_gd.errors import DataError, JobError
+from mpi_gd.errors import DataError, GapError, JobError
 
 __all__ = ["ArrowTable", "explained_arrow", "require_pyarrow"]
 
@@ -142,7 +142,7 @@ class ArrowTable(TableSource):
         found = [self._column(table, name, row) for name in self.columns]
         for name, column in zip(self.columns, found, strict=True):
             if column.first_missing is not None:
-                raise DataError(
+                raise GapError(
                     f"{self.locate_cell(row + column.first_missing, name)}: got nothing, expected "
                     "a number; remove the row, or say what stands for it: missing under [prepare]"
                 )
