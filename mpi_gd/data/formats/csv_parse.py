@@ -81,7 +81,8 @@ def is_plain(piece: bytes, delimiter: str) -> bool:
     That is a NUL, a carriage return within a line, and quotes that do not stand around a cell:
     one over several lines is not how the lines were counted.
     """
-    n_returns = piece.count(b"\r")
+    # To look for one is many times as fast as to count none.
+    n_returns = piece.count(b"\r") if b"\r" in piece else 0
     if b"\0" in piece or (n_returns and n_returns != piece.count(b"\r\n")):
         return False
     if b'"' not in piece:
