@@ -20,7 +20,7 @@ from mpi_gd.data.grid import RowGrid
 from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block, Learned
 from mpi_gd.data.table import TableSource
-from mpi_gd.errors import DataError
+from mpi_gd.errors import DataError, GapError
 from mpi_gd.matrix import Dense, Matrix
 from mpi_gd.prepare import PrepareSpec
 from mpi_gd.prepare.refused import Refused
@@ -164,17 +164,21 @@ def _read_together(
     kept: Loaded | None,
 ) -> Block:
     """Return this rank's rows; collective. Cells that are refused are counted over all ranks."""
-    block, refused = None, None
+    block: Block | None = None
+    refused: Refused | GapError | None = None
     with world.phase(f"reading {path}"):
         try:
             block = _read(source, storage, *rows, kept)
             source.check_extras(block, rows[0])
-        except Refused as error:
+        except (Refused, GapError) as error:
             refused = error
-    if source.recipe is not None:
-        from mpi_gd.commands.prepared import raise_refused
+    if isinstance(source, TableSource) or source.recipe is not None:
+        is_any = np.array([refused is not None], dtype=np.int64)
+        world.allreduce_max(is_any)
+        if is_any[0]:
+            from mpi_gd.commands.prepared import raise_refused
 
-        raise_refused(world, source, refused)
+            raise_refused(world, source, refused, rows)
     if block is None:
         raise RuntimeError("rows were refused by a source that does not count them")
     return block
