@@ -46,6 +46,7 @@ def lines(
     y: str,
     *,
     is_log: bool = False,
+    is_log_x: bool = False,
     diagonal: bool = False,
     marker: str = "",
 ) -> str:
@@ -67,6 +68,8 @@ def lines(
             axes.plot([0, 1], [0, 1], ":", color="gray", lw=1)
         if is_log:
             axes.set_yscale("log")
+        if is_log_x:
+            axes.set_xscale("log")
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         if len(series) > 1:
