@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["DATA", "FORCE", "JSON", "MODEL", "SET_DATA"]
+__all__ = [
+    "CHECK",
+    "DATA",
+    "FORCE",
+    "JOB",
+    "JSON",
+    "MODEL",
+    "PROGRESS",
+    "REPLACE",
+    "RUN_FOLDER",
+    "SET_DATA",
+    "SET_JOB",
+]
 
 # Of which the `group` is what an argument is listed in, and the `flag` stands in place of --NAME.
 Metadata = dict[str, Any]
@@ -27,6 +39,36 @@ SET_DATA: Final[Metadata] = {
     "group": "input",
     "help": "how to read the data, as in header=no: a key of a job's table [data]; may come "
     "several times",
+}
+JOB: Final[Metadata] = {
+    "flag": "",
+    "metavar": "JOB.toml",
+    "group": "the job",
+    "help": "the job file",
+}
+SET_JOB: Final[Metadata] = {
+    "flag": "--set",
+    "metavar": "KEY=VALUE",
+    "group": "the job",
+    "help": "change a key of the job, as in solver.step=0.1; may come several times",
+}
+RUN_FOLDER: Final[Metadata] = {
+    "metavar": "FOLDER",
+    "group": "the run",
+    "help": "the run's folder (default: runs/NAME by the job's name, or runs/NAME-2 ...)",
+}
+CHECK: Final[Metadata] = {
+    "group": "the run",
+    "help": "read and check the job and its data, then stop",
+}
+REPLACE: Final[Metadata] = {
+    "group": "the run",
+    "help": "replace the run that is in the folder",
+}
+PROGRESS: Final[Metadata] = {
+    "group": "the run",
+    "help": 'a live line, log lines or nothing; "auto" is live on a terminal, else lines '
+    "(default: auto)",
 }
 FORCE: Final[Metadata] = {"group": "output", "help": "replace the files that are there"}
 JSON: Final[Metadata] = {"group": "output", "help": "print JSON instead of a table"}
