@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +134,7 @@ def open_together(
     with world.phase(f"opening {spec.shown_path}"):
         source = open_source(spec, base, purpose=purpose)
         fingerprint = source.fingerprint()
-    require_same(world, "the data", fingerprint)
+    require_same(world, "the data", fingerprint, source.files)
     with world.phase(f"scanning {spec.shown_path}"):
         survey = source.survey(world.rank, world.size)
     world.allreduce_sum(survey)
@@ -210,8 +212,11 @@ def _array(block: Block) -> NDArray[Any]:
     return np.asarray(block.x.x if isinstance(block.x, Dense) else block.x)
 
 
-def require_same(world: World, what: str, mine: str) -> None:
-    """Raise DataError on all ranks, naming those that differ from the root; collective."""
+def require_same(world: World, what: str, mine: str, files: Sequence[str] = ()) -> None:
+    """Raise DataError on all ranks, naming those that differ from the root; collective.
+
+    `files` are what it is made of: those that not all ranks have are named.
+    """
     digest = hashlib.sha256(mine.encode("utf-8", "surrogatepass")).hexdigest()
     # Long texts are gathered only when they differ: there may be thousands of ranks.
     digests = world.gather_small(digest)
@@ -219,9 +224,12 @@ def require_same(world: World, what: str, mine: str) -> None:
         return
     texts = world.gather_small(mine)
     differing = [rank for rank, text in enumerate(texts) if text != texts[0]]
+    listed = [set(json.loads(text)) for text in world.gather_small(json.dumps(list(files)))]
+    lacks, has = (sorted(a - b)[:1] for a, b in permutations((listed[0], listed[differing[0]])))
+    named = "".join([f"; it lacks {each}" for each in lacks] + [f"; it has {each}" for each in has])
     name = world.name_of(differing[0])
     more = f" (and {len(differing) - 1} more ranks)" if len(differing) > 1 else ""
     raise DataError(
         f"{name}{more}: {what} differ from rank 0's: got {texts[differing[0]]}; expected "
-        f"{texts[0]}; give all ranks the same files and the same installation"
+        f"{texts[0]}{named}; give all ranks the same files and the same installation"
     )

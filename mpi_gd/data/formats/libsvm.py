@@ -155,7 +155,10 @@ class LibsvmSource(Source):
                 f"{' (data.n_features)' if given else ''}, counted from {self._base}; correct it"
             )
         if self.n_samples and not (given or found > 0):
-            raise DataError(f"{path}: no row has a feature, expected index:value after the label")
+            raise DataError(
+                f"{path}: no row has a feature, expected index:value after the label; is it a "
+                "LIBSVM file? For rows that are all zeros set n_features"
+            )
         return given or max(1, found)
 
     def guess_rows(self) -> int:
