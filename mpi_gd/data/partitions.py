@@ -17,7 +17,7 @@ import numpy as np
 from mpi_gd.data.columns import Column, Kind
 from mpi_gd.data.listing import Shard
 from mpi_gd.data.spec import DataSpec
-from mpi_gd.errors import DataError
+from mpi_gd.errors import DataError, JobError
 
 __all__ = ["Partitions", "find_partitions"]
 
@@ -53,17 +53,23 @@ class Partitions:
             return is_in and not any(fnmatchcase(name, each) for each in spec.exclude)
 
         kinds: dict[str, Kind] = {
-            name: "text" if name in spec.text else kind
+            name: "text" if any(fnmatchcase(name, each) for each in spec.text) else kind
             for name, kind in self.kinds.items()
             if is_chosen(name)
         }
         return dataclasses.replace(self, kinds=kinds)
 
     def without(self, spec: DataSpec) -> DataSpec:
-        """Return how to read the files, which do not have these columns."""
+        """Return how to read the files, which do not have these columns; raises JobError."""
         keys = self.values[0].keys()
         lists = {name: getattr(spec, name) for name in ("include", "exclude", "text")}
         left = {key: [each for each in names if each not in keys] for key, names in lists.items()}
+        if spec.include and not left["include"]:
+            # Without any name they would give all their columns.
+            raise JobError(
+                f"data.include: got {', '.join(spec.include)}, which are in the names of folders, "
+                "expected a column of the files, too; add one"
+            )
         return dataclasses.replace(
             spec, include=left["include"], exclude=left["exclude"], text=left["text"]
         )

@@ -12,7 +12,7 @@ import pytest
 from mpi_gd.data import DataSpec, open_source
 from mpi_gd.data.columns import Column
 from mpi_gd.data.sharded_table import ShardedTable
-from mpi_gd.errors import DataError
+from mpi_gd.errors import DataError, JobError
 
 
 def settled(folder: Path, files: dict[str, str], parts: int = 2, **keys: Any) -> ShardedTable:
@@ -124,6 +124,8 @@ def test_whole_numbers_among_them_are_features(tmp_path: Path) -> None:
     source = settled(tmp_path, HIVE, include=["b", "year"])
     np.testing.assert_array_equal(source.read(1, 3).x, [[4, 2024], [6, 2024]])
     assert settled(tmp_path, HIVE, text=["year"]).kinds["year"] == "text"
+    with pytest.raises(JobError, match="expected a column of the files, too"):
+        settled(tmp_path, HIVE, include=["year"])
 
 
 @pytest.mark.parametrize(
