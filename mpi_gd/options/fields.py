@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["DATA", "FORCE", "JSON", "MODEL", "SET_DATA"]
+__all__ = [
+    "ALPHA",
+    "DATA",
+    "FORCE",
+    "JSON",
+    "MODEL",
+    "NO_ALPHA",
+    "SET_DATA",
+    "require_alpha",
+]
 
 # Of which the `group` is what an argument is listed in, and the `flag` stands in place of --NAME.
 Metadata = dict[str, Any]
@@ -28,5 +37,20 @@ SET_DATA: Final[Metadata] = {
     "help": "how to read the data, as in header=no: a key of a job's table [data]; may come "
     "several times",
 }
+# For the model's own strength.
+NO_ALPHA: Final = -1.0
+
+ALPHA: Final[Metadata] = {
+    "metavar": "ALPHA",
+    "group": "input",
+    "help": "take the model for this strength of the penalty from the path that the model's file "
+    "has, and between two the mixture of both (default: the model that was chosen)",
+}
 FORCE: Final[Metadata] = {"group": "output", "help": "replace the files that are there"}
 JSON: Final[Metadata] = {"group": "output", "help": "print JSON instead of a table"}
+
+
+def require_alpha(alpha: float) -> None:
+    """Raise ValueError for a strength that is none."""
+    if alpha != NO_ALPHA and not 0 <= alpha < float("inf"):
+        raise ValueError(f"--alpha must be 0 or more, got {alpha}")
