@@ -7,9 +7,9 @@ import os
 import sys
 import time
 from importlib import import_module
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from mpi_gd import cli, launcher, pulse, signals
+from mpi_gd import cli, launcher, listeners, pulse, signals
 from mpi_gd.errors import LauncherError, MpiGdError, RankLost
 
 if TYPE_CHECKING:
@@ -24,12 +24,13 @@ _LAST_WORD_SECONDS = 5.0
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program on all ranks; return this rank's exit code."""
+    listeners.outlive_readers()
     parsed = cli.parse(sys.argv[1:] if argv is None else argv)
     if isinstance(parsed, cli.ParsedExit):
         # The others end well: a launcher that sees one fail might kill the first before it speaks.
         if not launcher.is_first_process():
             return 0
-        _say(parsed.text, sys.stderr if parsed.to_stderr else sys.stdout)
+        print(parsed.text, file=sys.stderr if parsed.to_stderr else sys.stdout, flush=True)
         return parsed.code
     if not parsed.needs_world:
         return _run_alone(parsed)
@@ -56,15 +57,6 @@ def main(argv: list[str] | None = None) -> int:
     world.leave(code)
     pulse.stop()
     return code
-
-
-def _say(text: str, file: TextIO) -> None:
-    """Print; whoever reads may have read enough, as `head` does."""
-    try:
-        print(text, file=file, flush=True)
-    except BrokenPipeError:
-        # Python would try again to write what is left when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
 
 
 def _run_alone(options: Options) -> int:

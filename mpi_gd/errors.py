@@ -12,6 +12,7 @@ __all__ = [
     "DataError",
     "Diverged",
     "FileError",
+    "GapError",
     "JobError",
     "LauncherError",
     "ModelError",
@@ -46,6 +47,10 @@ class LauncherError(JobError):
 
 class DataError(MpiGdError, ValueError):
     """Report bad content of a data file; the message begins with file:line:column when known."""
+
+
+class GapError(DataError):
+    """Report a missing value among features that are to be numbers: whoever loads counts them."""
 
 
 class NoRowsError(DataError):

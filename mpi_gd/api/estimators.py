@@ -20,6 +20,7 @@ from mpi_gd.data import DataSpec
 from mpi_gd.errors import JobError
 from mpi_gd.losses import LOSSES, Loss
 from mpi_gd.penalties import PENALTIES
+from mpi_gd.prepare.exactsum import ExactSum, mean_of_limbs
 from mpi_gd.solvers import SOLVERS
 
 try:
@@ -183,9 +184,12 @@ class LinearClassifier(ClassifierMixin, _Linear):  # type: ignore[misc]
             raise ValueError(
                 f'class_weight: got {self.class_weight!r}, expected None, "balanced" or a mapping'
             )
-        # Whole numbers, as weights most often are, add up to the same in any order.
-        totals = np.bincount(places, weights, n_classes)
-        world.allreduce_sum(totals)
+        sums = [ExactSum() for _ in range(n_classes)]
+        for k, own in enumerate(sums):
+            own.add(weights[places == k])
+        limbs = np.stack([own.limbs() for own in sums])
+        world.allreduce_sum(limbs)
+        totals = np.array([mean_of_limbs(each, 1) for each in limbs])
         return np.asarray(totals.sum() / (n_classes * totals))
 
     def decision_function(self, x: Any) -> NDArray[np.float64]:

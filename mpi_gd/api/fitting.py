@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from mpi_gd.api.rows import take_rows
 from mpi_gd.comm import SerialWorld, World
-from mpi_gd.commands.jobs import read_shared_job
+from mpi_gd.commands.jobs import read_shared_job, require_same_job
 from mpi_gd.commands.load import Loaded
 from mpi_gd.commands.results import model_of, scores_of
 from mpi_gd.commands.setup import set_up
 from mpi_gd.commands.train import rules_of
-from mpi_gd.config import Job, make_job
-from mpi_gd.errors import JobError
+from mpi_gd.config import Job, dump_job, make_job
+from mpi_gd.errors import DataError, JobError
 from mpi_gd.evaluation import Scores
 from mpi_gd.model import Model
 from mpi_gd.objective import Certificate
@@ -148,7 +148,9 @@ def _job(world: World, job: Any, *, in_memory: bool) -> tuple[Job, Path]:
     tables = {key: dict(each) if isinstance(each, Mapping) else each for key, each in job.items()}
     if in_memory:
         tables.setdefault("data", {}).setdefault("path", IN_MEMORY)
-    return make_job(tables), Path()
+    made = make_job(tables)
+    require_same_job(world, dump_job(made))
+    return made, Path()
 
 
 def _rows(
@@ -170,23 +172,23 @@ def _rows(
     named = list(getattr(x, "columns", ())) if not len(columns) else list(columns)
     if named and not all(isinstance(name, str) for name in named):
         named = []
-    return take_rows(
-        world,
-        x,
-        as_target(y),
-        {
-            role: np.asarray(values, dtype=np.float64)
-            for role, values in extras.items()
-            if values is not None
-        },
-        named,
-        n_workers=job.solver.divides,
-    )
+    with world.phase("looking at the rows"):
+        target = _target(y)
+        given = {
+            role: _numbers(role, values) for role, values in extras.items() if values is not None
+        }
+    return take_rows(world, x, target, given, named, n_workers=job.solver.divides)
 
 
-def as_target(y: Any) -> NDArray[Any]:
-    """Return y as numbers or text, (n,)."""
+def _target(y: Any) -> NDArray[Any]:
+    """Return y as numbers or text, (n,); raises DataError."""
     values = np.asarray(y)
-    if values.dtype.kind in "USO":
-        return values.astype(np.str_)
-    return values.astype(np.float64)
+    return values.astype(np.str_) if values.dtype.kind in "USO" else _numbers("y", values)
+
+
+def _numbers(name: str, values: Any) -> NDArray[np.float64]:
+    """Return the values as float64; raises DataError for what is no number."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: got what is no number ({error}), expected numbers") from error

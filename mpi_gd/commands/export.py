@@ -19,7 +19,8 @@ def run(options: ExportOptions) -> int:
     make = form_of(out)
     model = load_model(options.model)
     write_atomically(out, make(model))
-    print(f"{options.model} ({model.n_features} coefficients) is {out}")
+    n = "1 coefficient" if model.n_features == 1 else f"{model.n_features} coefficients"
+    print(f"{options.model} ({n}) is {out}")
     if model.recipe:
         names = list_some(model.recipe.names)
         print(f"It is for features, as [prepare] makes them of columns: {names}")

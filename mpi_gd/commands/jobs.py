@@ -18,21 +18,38 @@ from mpi_gd.config import Job, dump_job, parse_job, read_job_text
 from mpi_gd.data import DataSpec
 from mpi_gd.data.roles import is_file
 
-__all__ = ["needs", "read_shared_job", "resolved", "with_paths"]
+__all__ = [
+    "needs",
+    "read_shared_job",
+    "read_shared_text",
+    "require_same_job",
+    "resolved",
+    "with_paths",
+]
 
 
 def read_shared_job(world: World, path: Path, overrides: tuple[str, ...]) -> Job:
     """Read the job on the root, parse it on all ranks, agree that it is the same; collective."""
+    text = read_shared_text(world, path)
+    with world.phase("parsing the job"):
+        job = parse_job(text, str(path), overrides)
+    require_same_job(world, dump_job(job))
+    return job
+
+
+def read_shared_text(world: World, path: Path) -> str:
+    """Return a job file's text, which the root reads; collective. Raises FileError, JobError."""
     text = ""
     with world.phase("reading the job", by_root=True):
         if world.is_root:
             text = read_job_text(path)
-    text = world.bcast_text(text)
-    with world.phase("parsing the job"):
-        job = parse_job(text, str(path), overrides)
+    return world.bcast_text(text)
+
+
+def require_same_job(world: World, text: str) -> None:
+    """Raise DataError, on all ranks, unless all have the same job and packages; collective."""
     versions = f"mpi_gd {__version__}, NumPy {np.__version__}, Python {platform.python_version()}"
-    require_same(world, "the job and the packages", f"{versions}, {dump_job(job)}")
-    return job
+    require_same(world, "the job and the packages", f"{versions}, {text}")
 
 
 def needs(job: Job) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from mpi_gd.data.grid import RowGrid
 from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block, Learned
 from mpi_gd.data.table import TableSource
-from mpi_gd.errors import DataError
+from mpi_gd.errors import DataError, GapError
 from mpi_gd.matrix import Dense, Matrix
 from mpi_gd.prepare import PrepareSpec
 from mpi_gd.prepare.refused import Refused
@@ -132,7 +134,7 @@ def open_together(
     with world.phase(f"opening {spec.shown_path}"):
         source = open_source(spec, base, purpose=purpose)
         fingerprint = source.fingerprint()
-    require_same(world, "the data", fingerprint)
+    require_same(world, "the data", fingerprint, source.files)
     with world.phase(f"scanning {spec.shown_path}"):
         survey = source.survey(world.rank, world.size)
     world.allreduce_sum(survey)
@@ -164,17 +166,21 @@ def _read_together(
     kept: Loaded | None,
 ) -> Block:
     """Return this rank's rows; collective. Cells that are refused are counted over all ranks."""
-    block, refused = None, None
+    block: Block | None = None
+    refused: Refused | GapError | None = None
     with world.phase(f"reading {path}"):
         try:
             block = _read(source, storage, *rows, kept)
             source.check_extras(block, rows[0])
-        except Refused as error:
+        except (Refused, GapError) as error:
             refused = error
-    if source.recipe is not None:
-        from mpi_gd.commands.prepared import raise_refused
+    if isinstance(source, TableSource) or source.recipe is not None:
+        is_any = np.array([refused is not None], dtype=np.int64)
+        world.allreduce_max(is_any)
+        if is_any[0]:
+            from mpi_gd.commands.prepared import raise_refused
 
-        raise_refused(world, source, refused)
+            raise_refused(world, source, refused, rows)
     if block is None:
         raise RuntimeError("rows were refused by a source that does not count them")
     return block
@@ -206,8 +212,11 @@ def _array(block: Block) -> NDArray[Any]:
     return np.asarray(block.x.x if isinstance(block.x, Dense) else block.x)
 
 
-def require_same(world: World, what: str, mine: str) -> None:
-    """Raise DataError on all ranks, naming those that differ from the root; collective."""
+def require_same(world: World, what: str, mine: str, files: Sequence[str] = ()) -> None:
+    """Raise DataError on all ranks, naming those that differ from the root; collective.
+
+    `files` are what it is made of: those that not all ranks have are named.
+    """
     digest = hashlib.sha256(mine.encode("utf-8", "surrogatepass")).hexdigest()
     # Long texts are gathered only when they differ: there may be thousands of ranks.
     digests = world.gather_small(digest)
@@ -215,9 +224,12 @@ def require_same(world: World, what: str, mine: str) -> None:
         return
     texts = world.gather_small(mine)
     differing = [rank for rank, text in enumerate(texts) if text != texts[0]]
+    listed = [set(json.loads(text)) for text in world.gather_small(json.dumps(list(files)))]
+    lacks, has = (sorted(a - b)[:1] for a, b in permutations((listed[0], listed[differing[0]])))
+    named = "".join([f"; it lacks {each}" for each in lacks] + [f"; it has {each}" for each in has])
     name = world.name_of(differing[0])
     more = f" (and {len(differing) - 1} more ranks)" if len(differing) > 1 else ""
     raise DataError(
         f"{name}{more}: {what} differ from rank 0's: got {texts[differing[0]]}; expected "
-        f"{texts[0]}; give all ranks the same files and the same installation"
+        f"{texts[0]}{named}; give all ranks the same files and the same installation"
     )

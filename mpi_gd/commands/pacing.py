@@ -31,9 +31,13 @@ class Pacing:
         if self._divides:
             world.allreduce_max(cost)
         self._pace = Pace(setup.data.division.bytes, float(cost.max()) * 2.0**kept.n_divisions)
+        self._is_decided = False
 
     def __call__(self, reply: Reply) -> bool:
         """Whether to divide the rows anew before going on; collective where there is news."""
+        if self._is_decided:
+            # The iteration was not at its end.
+            return True
         # Of a sample or a batch some ranks have more than others.
         if self._world.size == 1 or reply.n_rows < self._n_rows:
             return False
@@ -52,6 +56,7 @@ class Pacing:
             f"Dividing the rows anew: {self._described()} of the pace that is usual; the others "
             f"have waited for {self._pace.wasted:.1f} s."
         )
+        self._is_decided = True
         return True
 
     def _described(self) -> str:

@@ -15,10 +15,11 @@ from mpi_gd.commands.load import Preparation
 from mpi_gd.data import DataSpec, Source
 from mpi_gd.data.holdout import held_out
 from mpi_gd.data.table import TableBlock, TableSource
+from mpi_gd.errors import GapError
 from mpi_gd.prepare import PrepareSpec
 from mpi_gd.prepare.recipe import Recipe
 from mpi_gd.prepare.refused import Found, Refused, first_of
-from mpi_gd.prepare.source import ArrayTable, PreparedSource
+from mpi_gd.prepare.source import ArrayTable, PreparedSource, pieces
 
 __all__ = ["prepared", "raise_refused"]
 
@@ -53,19 +54,44 @@ def prepared(
         return PreparedSource(table, prepare, spec.dtype)
 
 
-def raise_refused(world: World, source: Source, refused: Refused | None) -> None:
-    """Raise, on all ranks, what any rank has refused, counted over all of them; collective."""
-    flag = np.array([refused is not None], dtype=np.int64)
-    world.allreduce_max(flag)
-    if not flag[0]:
-        return
-    mine = [dataclasses.asdict(each) for each in (refused.found if refused else [])]
+def raise_refused(
+    world: World, source: Source, refused: Refused | GapError | None, rows: tuple[int, int]
+) -> None:
+    """Raise, on all ranks, what any of them has refused, counted over all; collective.
+
+    `rows` are this rank's, in which gaps are counted where its reading ended at the first.
+    """
+    if isinstance(source, TableSource):
+        source, own = _counted(world, source, rows)
+    else:
+        own = refused.found if isinstance(refused, Refused) else []
+    mine = [dataclasses.asdict(each) for each in own]
     found = [
         Found(**each) for text in world.gather_small(json.dumps(mine)) for each in json.loads(text)
     ]
+    if not found:
+        raise RuntimeError("gaps were refused, and none is found")
     first = first_of(found)
     # Whether a rank can name the place depends on the format: some read the row again.
     with world.phase("naming what was refused"):
         if not isinstance(source, PreparedSource):
             raise RuntimeError("rows were refused by a source that does not count them")
         raise Refused(first.message(source.place(first.row, first.column)), found)
+
+
+def _counted(
+    world: World, table: TableSource, rows: tuple[int, int]
+) -> tuple[PreparedSource, list[Found]]:
+    """Read rows that are to be numbers once more, to the end, for all that is missing; collective.
+
+    Return it with the source that knows the places.
+    """
+    found: list[Found] = []
+    with world.phase("counting what is missing"):
+        source = PreparedSource(table, Recipe.plain(table.columns))
+        for start, stop in pieces(*rows, source.n_features):
+            try:
+                source.read(start, stop)
+            except Refused as error:
+                found += error.found
+    return source, found

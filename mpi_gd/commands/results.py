@@ -23,7 +23,7 @@ from mpi_gd.commands.load import Loaded, load
 from mpi_gd.commands.response import read_response
 from mpi_gd.commands.score import format_scores, score
 from mpi_gd.commands.separation import separation
-from mpi_gd.commands.setup import Setup
+from mpi_gd.commands.setup import Reading, Setup
 from mpi_gd.config import CheckpointSpec, Job, StopSpec, dump_job, kind_of
 from mpi_gd.errors import FileError
 from mpi_gd.evaluation import Scores
@@ -165,20 +165,22 @@ def scores_of(world: World, model: Model, setup: Setup, base: Path) -> dict[str,
     if setup.held is not None:
         scores["held-out"] = score(world, model, setup.data, setup.y, setup.held)
     if setup.job.data.test:
-        data, y = _test_data(world, setup, base)
+        data, y = _test_data(world, setup.job, setup, base)
         scores["test"] = score(world, model, data, y)
     return scores
 
 
-def check_test_data(world: World, setup: Setup, base: Path) -> None:
+def check_test_data(world: World, job: Job, trained: Setup | Reading, base: Path) -> None:
     """Read the test file, if any, and forget it: its mistakes are to show before the training."""
-    if setup.job.data.test:
-        _test_data(world, setup, base)
+    if job.data.test:
+        _test_data(world, job, trained, base)
 
 
-def _test_data(world: World, setup: Setup, base: Path) -> tuple[Loaded, NDArray[np.float64]]:
+def _test_data(
+    world: World, job: Job, trained: Setup | Reading, base: Path
+) -> tuple[Loaded, NDArray[np.float64]]:
     """Return the rows of the test file and their target; collective."""
-    spec = setup.job.data
+    spec = job.data
     spec = dataclasses.replace(
         spec,
         path=spec.test,
@@ -187,11 +189,11 @@ def _test_data(world: World, setup: Setup, base: Path) -> tuple[Loaded, NDArray[
         test_target="",
         test_files={},
     ).with_columns(spec.test_files)
-    spec = spec.as_trained(setup.data.columns)
-    source = setup.data.source
+    source = trained.data.source
+    spec = spec.as_trained(source.columns)
     data = load(world, spec, base, purpose="score", prepare=source.recipe or source.columns)
-    require_columns(setup.data.source.columns, data)
-    return data, read_response(world, data, setup.job.loss, setup.classes)
+    require_columns(source.columns, data)
+    return data, read_response(world, data, job.loss, trained.classes)
 
 
 def _counted(number: int, what: str) -> str:

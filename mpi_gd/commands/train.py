@@ -35,11 +35,11 @@ from mpi_gd.errors import JobError, MpiGdError, OutOfStep, RankLost
 from mpi_gd.model import ModelPath
 from mpi_gd.objective import Certifier
 from mpi_gd.options import TrainOptions
-from mpi_gd.report import warn
+from mpi_gd.report import Progress, warn
 from mpi_gd.status import STATUS_NAME, read_status, write_status
 from mpi_gd.trainer import Ballot, Course, Ending, Outcome, Rules, train
 
-__all__ = ["rules_of", "run", "train_setup"]
+__all__ = ["open_account", "rules_of", "run", "train_setup"]
 
 _EMBEDDED_JOB = Path(__file__).parents[1] / "embedded" / "flights.toml"
 # EX_TEMPFAIL of sysexits.h: not finished, run it again.
@@ -139,7 +139,7 @@ def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Ke
     first = without_path(job) if has_path(job) else job
     setup = set_up(world, first, base, kept.data, thorough=options.check, shares=kept.shares)
     kept.data = setup.data
-    check_test_data(world, setup, base)
+    check_test_data(world, job, setup, base)
     check_inference(world, setup)
     if has_path(job):
         check_path(setup)
@@ -163,7 +163,7 @@ def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Ke
     if resumes and not found:
         found = find_saved(world, folder, setup, is_known=has_path(job))
     _begin(world, folder, text, kept)
-    account = _open_account(world, setup, folder, options, found, kept)
+    account = open_account(world, setup, folder, options.progress, found, kept)
     if kept.path:
         account.say(remark_on(kept.path))
     kept.outcome = kept.outcome or train_setup(world, setup, folder, found, account, kept)
@@ -264,11 +264,11 @@ def _begin(world: World, folder: RunFolder, text: str, kept: Kept) -> None:
             folder.write_text("job.toml", text)
 
 
-def _open_account(
+def open_account(
     world: World,
     setup: Setup,
     folder: RunFolder,
-    options: TrainOptions,
+    progress: Progress,
     found: Checkpoint | None,
     kept: Kept,
 ) -> Account:
@@ -277,7 +277,7 @@ def _open_account(
     iteration = found.iteration if found else -1
     if record:
         iteration = record.iteration
-    return Account(world, folder, setup, options.progress, iteration, record)
+    return Account(world, folder, setup, progress, iteration, record)
 
 
 def train_setup(

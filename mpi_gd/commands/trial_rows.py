@@ -54,7 +54,8 @@ def search_key(search: SearchJob, job: Job, fingerprint: str) -> str:
     tables = {key.partition(".")[0] for key in search.space if key.endswith(".kind")}
     shared = {key: v for key, v in shared.items() if key.partition(".")[0] not in tables}
     stop = dataclasses.asdict(job.stop)
-    limits = {key: stop[key] for key in ("max_iter", "tol", "objective_tol", "gap_tol")}
+    rules = ("max_iter", "max_passes", "tol", "objective_tol", "gap_tol")
+    limits = {key: stop[key] for key in rules}
     return key_of(
         job=shared, stop=limits, data=fingerprint, split={name: tune[name] for name in names}
     )

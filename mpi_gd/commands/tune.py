@@ -13,25 +13,24 @@ from typing import Any
 import numpy as np
 
 from mpi_gd import __version__, pulse
+from mpi_gd.checkpoint import Checkpoint
 from mpi_gd.comm import World
-from mpi_gd.commands.account import Account
 from mpi_gd.commands.folder import RunFolder, choose_folder, lock_folder
 from mpi_gd.commands.inference import check_inference
-from mpi_gd.commands.jobs import resolved
+from mpi_gd.commands.jobs import read_shared_text, require_same_job, resolved
 from mpi_gd.commands.kept import Kept
 from mpi_gd.commands.ledger import Ledger
-from mpi_gd.commands.load import require_same
 from mpi_gd.commands.lost import ending
-from mpi_gd.commands.results import finish
+from mpi_gd.commands.results import check_test_data, finish
 from mpi_gd.commands.saving import find_saved
 from mpi_gd.commands.setup import Reading, Setup, plan, read
 from mpi_gd.commands.surroundings import look_around, stop_requested
 from mpi_gd.commands.tables import format_table
-from mpi_gd.commands.train import train_setup
+from mpi_gd.commands.train import open_account, train_setup
 from mpi_gd.commands.train_path import begin_at, check_path, fit_path, remark_on
 from mpi_gd.commands.trial import Family, Stopped, Trials
 from mpi_gd.commands.trial_rows import first_values, make_plans
-from mpi_gd.config import read_job_text
+from mpi_gd.config import dump_job
 from mpi_gd.config.tune import PATH_KEY, SearchJob, parse_search
 from mpi_gd.errors import JobError, MpiGdError
 from mpi_gd.evaluation import METRICS
@@ -72,6 +71,7 @@ def _run(world: World, options: TuneOptions, kept: Kept) -> int:
     job = search.job(first_values(search))
     reading = read(world, job, path.parent)
     make_plans(world, reading, search.tune, job, 1.0)
+    check_test_data(world, job, reading, path.parent)
     if options.check:
         if world.is_root:
             print(f"{path}: the search and its data are good: {_told(search, reading)}")
@@ -90,11 +90,7 @@ def _run(world: World, options: TuneOptions, kept: Kept) -> int:
 
 def _read_search(world: World, path: Path, options: TuneOptions) -> SearchJob:
     """Read the job and its search on the root, parse them on all ranks; collective."""
-    text = ""
-    with world.phase("reading the job", by_root=True):
-        if world.is_root:
-            text = read_job_text(path)
-    text = world.bcast_text(text)
+    text = read_shared_text(world, path)
     with world.phase("parsing the job"):
         search = parse_search(text, str(path), options.overrides)
         metric = search.tune.metric
@@ -104,7 +100,7 @@ def _read_search(world: World, path: Path, options: TuneOptions) -> SearchJob:
             )
         if search.tune.results == "parquet":
             require_parquet()
-    require_same(world, "the job and the packages", f"mpi_gd {__version__}, {text}")
+    require_same_job(world, dump_job(search.job(first_values(search))) + search.dump())
     return search
 
 
@@ -267,13 +263,14 @@ class _Search:
         """Try families on a share of the rows, in groups of ranks; collective. Raises Stopped."""
         by_moments = all(self._whole.has_moments(family.values) for family in families)
         group = self.world if by_moments else self._group(len(families))
-        trials = self._trials_of(group)
-        trials.use(share)
         desk = Desk(self.world, group, len(families), self._ledger.keep)
         self.ballot.desk = desk
         failure: MpiGdError | None = None
-        stopped = False
+        trials, stopped = self._whole, False
         try:
+            # A group that cannot read the rows must not leave the others waiting.
+            trials = self._trials_of(group)
+            trials.use(share)
             while (number := desk.take()) is not None:
                 for records in trials.run(families[number]):
                     self._ledger.note(records)
@@ -352,26 +349,42 @@ class _Search:
         world, kept, folder = self.world, self.kept, self.folder
         job = self.tuned.job(best.values)
         gram, reading = self._whole.gram(best.values), self._whole.reading(job)
-        setup = plan(world, job, reading, known=gram)
-        kept.data = reading.data
-        check_inference(world, setup)
-        try:
-            path = self._path(best, results, setup)
-        except Stopped:
-            return _stop(world, folder, self.ballot)
-        setup = begin_at(setup, path) if path else setup
         with world.phase("writing the job", by_root=True):
             if world.is_root:
                 folder.write_text("job.toml", resolved(job, self.base))
-        has_state = any(folder.checkpoints.glob("*.npz")) if world.is_root else False
-        found = find_saved(world, folder, setup) if self._agree(has_state) else None
-        iteration = found.iteration if found else -1
-        account = Account(world, folder, setup, self.options.progress, iteration)
-        if path:
-            account.say(remark_on(path))
-        kept.outcome = train_setup(world, setup, folder, found, account, kept)
-        if kept.outcome.ending is Ending.STOPPED:
-            return _EXIT_STOPPED
+        while True:
+            setup = plan(world, job, reading, known=gram)
+            kept.data = reading.data
+            check_inference(world, setup)
+            try:
+                kept.path = path = kept.path or self._path(best, results, setup)
+            except Stopped:
+                return _stop(world, folder, self.ballot)
+            setup = begin_at(setup, path) if path else setup
+            found = self._saved(setup)
+            account = open_account(world, setup, folder, self.options.progress, found, kept)
+            if path:
+                account.say(remark_on(path))
+            kept.outcome = train_setup(world, setup, folder, found, account, kept)
+            if kept.outcome.ending is Ending.STOPPED:
+                return _EXIT_STOPPED
+            if kept.outcome.ending is not Ending.UNEVEN:
+                more = {"tune": self._chosen(best, results)}
+                return finish(world, setup, kept.outcome, folder, account, self.base, more, path)
+            # The rows are to be divided anew.
+            kept.hold()
+            reading = read(world, job, self.base, kept.data, shares=kept.shares)
+
+    def _saved(self, setup: Setup) -> Checkpoint | None:
+        """Return where the last training is to go on from, None for its start; collective."""
+        if self.kept.state:
+            return Checkpoint.from_bytes(self.kept.state)
+        is_root = self.world.is_root
+        has_state = any(self.folder.checkpoints.glob("*.npz")) if is_root else False
+        return find_saved(self.world, self.folder, setup) if self._agree(has_state) else None
+
+    def _chosen(self, best: Result, results: Sequence[Result]) -> dict[str, Any]:
+        """Return what the summary says of the search."""
         chosen = {
             "values": best.values,
             "metric": self.tuned.tune.metric,
@@ -383,8 +396,7 @@ class _Search:
         simplest = choose(results, self.tuned.tune.metric, "1se")
         if simplest:
             chosen["within_one_standard_error"] = simplest.values
-        told = {"tune": chosen}
-        return finish(world, setup, kept.outcome, folder, account, self.base, told, path)
+        return chosen
 
     def _path(self, best: Result, results: Sequence[Result], setup: Setup) -> ModelPath | None:
         """Return all strengths' models of all rows, with their scores; collective.

@@ -73,6 +73,7 @@ class SelectedSource(Source):
         self._places = np.array([numbers[name] for name in self.columns])
         self.n_features, self.dtype, self.texts = len(self.columns), source.dtype, source.texts
         self.target_name, self.role_names = source.target_name, source.role_names
+        self.files = source.files
         # About: it decides how rows are divided, and nothing else.
         share = source.n_stored * self.n_features // max(1, source.n_features)
         self.n_samples, self.n_stored = source.n_samples, max(share, bool(source.n_stored))

@@ -53,6 +53,7 @@ class ShardedSource(Source):
         Raises what opening raises, and NoRowsError if no shard has rows.
         """
         self._shards = shards
+        self.files = [f"{shard.name} ({shard.size:,} bytes)" for shard in shards]
         self._by_file = by_file
         self._open_one = open_one
         self._sources: OrderedDict[int, Source] = OrderedDict()

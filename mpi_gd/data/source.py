@@ -74,6 +74,8 @@ class Source(ABC):
     recipe: Learned | None = None
     # The names, by role, of the further columns that are read.
     role_names: Mapping[str, str] = MappingProxyType({})
+    # Names and sizes of the files, if they are several, to be compared between ranks.
+    files: Sequence[str] = ()
     # The roles, the target's among them, that are read as text.
     texts: frozenset[str] = frozenset()
 

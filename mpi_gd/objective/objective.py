@@ -136,6 +136,7 @@ class Objective:
             else curvature * float(squares.sum()) + penalty.curvature(),
             n_batches=lambda size: BatchPlan(self._rows.grid, size).n_batches,
             rest=None if penalty.is_smooth else PenaltyRest(penalty, scaling.n_outputs),
+            coordinate_curvature=self._coordinate_curvature,
             has_kinks=not self._loss.is_smooth,
             kink_width=self._kink_width,
             n_outputs=scaling.n_outputs,
@@ -146,6 +147,16 @@ class Objective:
             tile_rows=self._rows.grid.tile_rows,
             row_numbers=self._rows.grid.row_numbers,
         )
+
+    def _coordinate_curvature(self) -> float:
+        """Return what `Problem.coordinate_curvature` says."""
+        scaling, k = self._scaling, self._scaling.n_outputs
+        diagonal = self._loss.usual_curvature * np.repeat(scaling.mean_squares, k)
+        diagonal += self._penalty.hessian_diagonal()
+        bent = diagonal[diagonal > 0]
+        if not bent.size:
+            return self._loss.usual_curvature
+        return float(np.sqrt(bent.max() * np.quantile(bent, 0.25)))
 
     @property
     def rounding(self) -> float:

@@ -2,8 +2,10 @@
 
 The tiles are cut into chunks of consecutive rows, and the chunks divided into as many strata as a
 batch has lanes; a batch takes one chunk from each stratum, in a random order that is drawn anew
-for every epoch. So each row is in one batch of an epoch, a batch touches few places of the memory,
-and every rank finds its own part of it without a message.
+for every epoch. Where the strata do not all have one for each batch, every batch lacks about as
+many: a small one, with the same step, would have too large a say. So each row is in one batch of an
+epoch, a batch touches few places of the memory, and every rank finds its own part of it without a
+message.
 
 A sample takes one tile of every `stride` consecutive ones, or a piece of it, so that rows in some
 order are as well as shuffled ones, and all ranks have their share. A tile has two random numbers:
@@ -88,8 +90,18 @@ class BatchPlan:
 
     @property
     def n_batches(self) -> int:
-        """Return the number of batches of an epoch; the last may lack a lane or more."""
+        """Return the number of batches of an epoch."""
         return -(-self.n_chunks // self.n_lanes)
+
+    def passed_over(self, lane: int) -> int:
+        """Return the batch of an epoch in which a stratum has no chunk; `n_batches` if in none."""
+        n_batches = self.n_batches
+        start, stop = self.stratum(lane)
+        if stop - start == n_batches:
+            return n_batches
+        # Of so many strata that pass over a batch, those before this one.
+        n_before = lane * n_batches - start
+        return n_before * n_batches // (self.n_lanes * n_batches - self.n_chunks)
 
 
 class BatchRows:
@@ -102,6 +114,7 @@ class BatchRows:
         self._n_batches = plan.n_batches
         self._epoch = -1
         self._orders: list[NDArray[np.int64]] = []
+        """Of each lane the chunks of an epoch's batches, -1 where it has none."""
         per_tile = plan.chunks_of_tile
         self._lanes = [
             lane
@@ -119,7 +132,7 @@ class BatchRows:
         tile_rows, per_tile = plan.grid.tile_rows, plan.chunks_of_tile
         chunks = []
         for order in self._orders:
-            if place >= len(order):
+            if order[place] < 0:
                 continue
             tile, chunk = divmod(int(order[place]), per_tile)
             if first_tile <= tile < last_tile:
@@ -134,4 +147,7 @@ class BatchRows:
         self._orders = []
         for lane in self._lanes:
             random = np.random.Generator(np.random.Philox(key=[self._seed, epoch << 32 | lane]))
-            self._orders.append(random.permutation(np.arange(*self._plan.stratum(lane))))
+            order = random.permutation(np.arange(*self._plan.stratum(lane)))
+            if len(order) < self._n_batches:
+                order = np.insert(order, self._plan.passed_over(lane), -1)
+            self._orders.append(order)

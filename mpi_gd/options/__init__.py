@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mpi_gd.options.predict import PredictOptions
     from mpi_gd.options.report import ReportOptions
     from mpi_gd.options.slurm import SlurmOptions
+    from mpi_gd.options.sweep import SweepOptions
     from mpi_gd.options.train import TrainOptions
     from mpi_gd.options.tune import TuneOptions
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         | ConvertOptions
         | GenerateOptions
         | InspectOptions
+        | SweepOptions
     )
 
 __all__ = [
@@ -63,6 +65,7 @@ __all__ = [
     "PredictOptions",
     "ReportOptions",
     "SlurmOptions",
+    "SweepOptions",
     "TrainOptions",
     "TuneOptions",
     "options_of",
@@ -78,6 +81,7 @@ COMMANDS = (
     "convert",
     "generate",
     "tune",
+    "sweep",
     "bench",
     "forecast",
     "launch",

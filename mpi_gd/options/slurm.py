@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from mpi_gd.options.fields import JOB, SET_JOB
+
 __all__ = ["SlurmOptions"]
 
 
@@ -20,23 +22,8 @@ class SlurmOptions:
   python -m mpi_gd slurm JOB.toml --nodes 4 --partition short --preemptible --submit
 """
 
-    job: str = field(
-        metadata={
-            "flag": "",
-            "metavar": "JOB.toml",
-            "group": "the job",
-            "help": "the job file",
-        },
-    )
-    overrides: tuple[str, ...] = field(
-        default=(),
-        metadata={
-            "flag": "--set",
-            "metavar": "KEY=VALUE",
-            "group": "the job",
-            "help": "change a key of the job; may come several times",
-        },
-    )
+    job: str = field(metadata=JOB)
+    overrides: tuple[str, ...] = field(default=(), metadata=SET_JOB)
     out: str = field(
         default="",
         metadata={

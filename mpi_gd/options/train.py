@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from mpi_gd.options.fields import CHECK, JOB, PROGRESS, REPLACE, RUN_FOLDER, SET_JOB
+
 __all__ = ["TrainOptions"]
 
 
@@ -23,30 +25,10 @@ class TrainOptions:
 
     job: str = field(
         default="",
-        metadata={
-            "flag": "",
-            "metavar": "JOB.toml",
-            "group": "the job",
-            "help": "the job file; without one: the job that the package carries",
-        },
+        metadata={**JOB, "help": "the job file; without one: the job that the package carries"},
     )
-    overrides: tuple[str, ...] = field(
-        default=(),
-        metadata={
-            "flag": "--set",
-            "metavar": "KEY=VALUE",
-            "group": "the job",
-            "help": "change a key of the job, as in solver.step=0.1; may come several times",
-        },
-    )
-    out: str = field(
-        default="",
-        metadata={
-            "metavar": "FOLDER",
-            "group": "the run",
-            "help": "the run's folder (default: runs/NAME by the job's name, or runs/NAME-2 ...)",
-        },
-    )
+    overrides: tuple[str, ...] = field(default=(), metadata=SET_JOB)
+    out: str = field(default="", metadata=RUN_FOLDER)
     resume: bool = field(
         default=False,
         metadata={
@@ -54,22 +36,9 @@ class TrainOptions:
             "help": "go on from the newest checkpoint in the folder, on any number of ranks",
         },
     )
-    check: bool = field(
-        default=False,
-        metadata={"group": "the run", "help": "read and check the job and its data, then stop"},
-    )
-    force: bool = field(
-        default=False,
-        metadata={"group": "the run", "help": "replace the run that is in the folder"},
-    )
-    progress: Literal["auto", "live", "lines", "none"] = field(
-        default="auto",
-        metadata={
-            "group": "the run",
-            "help": 'a live line, log lines or nothing; "auto" is live on a terminal, else lines '
-            "(default: auto)",
-        },
-    )
+    check: bool = field(default=False, metadata=CHECK)
+    force: bool = field(default=False, metadata=REPLACE)
+    progress: Literal["auto", "live", "lines", "none"] = field(default="auto", metadata=PROGRESS)
 
     def __post_init__(self) -> None:
         if self.resume and self.force:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from mpi_gd.options.fields import CHECK, JOB, PROGRESS, REPLACE, RUN_FOLDER, SET_JOB
+
 __all__ = ["TuneOptions"]
 
 
@@ -32,27 +34,16 @@ In the run's folder: results.csv with all candidates, candidates.jsonl with all 
 what `train` writes for the best one, which is trained on all rows.
 """
 
-    job: str = field(
-        metadata={"flag": "", "metavar": "JOB.toml", "group": "the job", "help": "the job file"}
-    )
+    job: str = field(metadata=JOB)
     overrides: tuple[str, ...] = field(
         default=(),
         metadata={
-            "flag": "--set",
-            "metavar": "KEY=VALUE",
-            "group": "the job",
+            **SET_JOB,
             "help": "change a key, as in tune.folds=10 or space.solver.step=[0.1,1]; may come "
             "several times",
         },
     )
-    out: str = field(
-        default="",
-        metadata={
-            "metavar": "FOLDER",
-            "group": "the run",
-            "help": "the run's folder (default: runs/NAME by the job's name, or runs/NAME-2 ...)",
-        },
-    )
+    out: str = field(default="", metadata=RUN_FOLDER)
     resume: bool = field(
         default=False,
         metadata={
@@ -60,22 +51,9 @@ what `train` writes for the best one, which is trained on all rows.
             "help": "go on with a search, on any number of ranks: what is finished is kept",
         },
     )
-    check: bool = field(
-        default=False,
-        metadata={"group": "the run", "help": "read and check the job and its data, then stop"},
-    )
-    force: bool = field(
-        default=False,
-        metadata={"group": "the run", "help": "replace the run that is in the folder"},
-    )
-    progress: Literal["auto", "live", "lines", "none"] = field(
-        default="auto",
-        metadata={
-            "group": "the run",
-            "help": 'a live line, log lines or nothing; "auto" is live on a terminal, else lines '
-            "(default: auto)",
-        },
-    )
+    check: bool = field(default=False, metadata=CHECK)
+    force: bool = field(default=False, metadata=REPLACE)
+    progress: Literal["auto", "live", "lines", "none"] = field(default="auto", metadata=PROGRESS)
 
     def __post_init__(self) -> None:
         if self.resume and self.force:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mpi_gd.errors import JobError
 
-__all__ = ["bars", "lines", "paths", "require_charts", "spans"]
+__all__ = ["Line", "bars", "lines", "paths", "require_charts", "spans"]
 
 # Okabe and Ito's colours, which colour-blind people tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -48,6 +48,7 @@ def lines(
     y: str,
     *,
     is_log: bool = False,
+    is_log_x: bool = False,
     diagonal: bool = False,
     marker: str = "",
 ) -> str:
@@ -69,6 +70,8 @@ def lines(
             axes.plot([0, 1], [0, 1], ":", color="gray", lw=1)
         if is_log:
             axes.set_yscale("log")
+        if is_log_x:
+            axes.set_xscale("log")
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         if len(series) > 1:

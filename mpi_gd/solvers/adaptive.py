@@ -25,13 +25,13 @@ class AdaptiveState(StochasticState):
 class Adaptive(Stochastic):
     """u_j <- u_j - step * m_j / sqrt(s_j), m of gradients and s of squared ones.
 
-    A step is a distance: unless it is given, a share of the largest coordinate's distance to the
+    A step is a distance: unless it is given, a share of a usual coordinate's distance to the
     minimum, as gradient and curvature at the start have it.
     """
 
     step: float = 0.0
-    """First step, about what a coordinate moves by; 0: a share of how far the largest coefficient
-    has to go, as the gradient at the start has it."""
+    """First step, about what a coordinate moves by; 0: a share of how far a coefficient of usual
+    scale has to go, as the gradient at the start has it."""
 
     memory = AdaptiveState
     share: ClassVar[float]
@@ -55,6 +55,9 @@ class Adaptive(Stochastic):
     def _takes_for_step(self, state: AdaptiveState, answer: Answer) -> bool:
         """Choose the first step from the answer at the start, which is reported as well."""
         if not state.step_size and answer.is_finite:
-            distance = float(np.abs(answer.gradient).max()) / state.problem.mean_curvature
+            problem = state.problem
+            usual = problem.coordinate_curvature
+            curvature = usual() if usual else problem.mean_curvature
+            distance = float(np.abs(answer.gradient).max()) / curvature
             state.step_size = self.share * (distance or 1.0)
         return False

@@ -90,6 +90,10 @@ class Problem:
     """How many batches of a given size make one epoch."""
     rest: Rest | None = None
     """None where the objective is smooth, or has the kinks of its loss alone."""
+    coordinate_curvature: Callable[[], float] | None = None
+    """Finds the root of the Hessian's largest diagonal element times their lower quartile, of those
+    that are not 0: the gradient's largest component over it is about how far coordinates have to
+    go, also where their scales differ. None: about the mean."""
     has_kinks: bool = False
     """Whether the loss has no derivative in places: solvers ask for it smoothed, less and less."""
     kink_width: float = 1.0

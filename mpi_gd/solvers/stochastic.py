@@ -58,7 +58,7 @@ class Stochastic(Solver):
     """
 
     batch_size: int = 256
-    """Rows of a minibatch over all ranks; the last of an epoch can be smaller. A batch takes the
+    """Rows of a minibatch over all ranks, or a few less. A batch takes the
     time of some vectors of all parameters: with very many of them more rows a batch are better."""
 
     step: float = 0.0

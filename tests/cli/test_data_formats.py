@@ -38,11 +38,9 @@ def test_every_format_of_arrays_gives_the_same_coefficients(workplace: Any, prog
     safetensors.numpy.save_file(arrays, folder / "d.safetensors")
     found = {
         coefficients(workplace, program, 1, "x.npy", "label.npy"),
-        coefficients(workplace, program, 1, "d.zarr"),
-        *(
-            coefficients(workplace, program, 3, f"d.{kind}")
-            for kind in ("h5", "zarr", "safetensors")
-        ),
+        coefficients(workplace, program, 2, "d.h5"),
+        coefficients(workplace, program, 3, "d.zarr"),
+        coefficients(workplace, program, 3, "d.safetensors"),
     }
     assert len(found) == 1
 

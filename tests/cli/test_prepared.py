@@ -79,10 +79,9 @@ def test_prepared_columns_give_the_same_bytes_and_a_new_level_is_one_error(
     assert expected == (folder / "p3.csv").read_text() and len(expected.splitlines()) == 701
     new[5]["colour"] = new[699]["colour"] = "mauve"
     write(folder / "odd.csv", new)
-    for n in (1, 3):
-        done = program(n, "predict", "on1/model.npz", "odd.csv")
-        message = "odd.csv: line 7, column 'colour': 2 rows have levels that the training did not"
-        assert done.rc == 2 and done.err.count(message) == 1 and "'mauve'" in done.err
+    done = program(3, "predict", "on1/model.npz", "odd.csv")
+    message = "odd.csv: line 7, column 'colour': 2 rows have levels that the training did not"
+    assert done.rc == 2 and done.err.count(message) == 1 and "'mauve'" in done.err
 
 
 def test_what_is_not_said_is_refused(workplace: Any, program: Any) -> None:

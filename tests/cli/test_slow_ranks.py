@@ -56,3 +56,10 @@ def test_it_loses_rows_and_no_bit(
     assert summary["iteration"] == 40
     lines = (workplace.folder / "slow" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == list(range(41))
+    # A search that ends in the same training does the same.
+    search = ["--set", "space.penalty.alpha=[1e-3]", "--set", "tune.split=fixed"]
+    arguments = ["tune", *arguments[1:-1], "tuned", *search]
+    done = launch(3, ["-c", SLOW, *arguments], cwd=workplace.folder, timeout=60)
+    assert done.rc == 0, done.text
+    assert "Dividing the rows anew" in done.out
+    assert workplace.model("tuned") == workplace.model("even")

@@ -74,10 +74,9 @@ def test_the_same_model_in_a_tenth_of_the_memory(
     failed = train(2, "keep")
     assert failed.rc == 2
     assert "GiB of memory, more than is free" in failed.err
-    for n in (1, 3):
-        done = train(n, "stream")
-        assert done.rc == 0, done.text
-        assert (large / f"{n}stream" / "model.npz").read_bytes() == model
+    done = train(3, "stream")
+    assert done.rc == 0, done.text
+    assert (large / "3stream" / "model.npz").read_bytes() == model
     assert "Rows are streamed from disk" in done.out
     # Column after column, the rows are put aside first; that they do not fit is found out.
     (large / "columns").mkdir()

@@ -49,15 +49,18 @@ def test_a_fit_does_not_depend_on_who_was_given_which_rows(sparse: bool) -> None
         assert found.model.classes == ("perhaps not", "yes")
 
 
+@pytest.mark.skipif(SIZE not in (2, 3), reason="each rank imports scikit-learn, which takes long")
 def test_an_estimator_learns_the_classes_of_all_ranks() -> None:
     x, y, _ = rows()
     order = np.argsort(y, kind="stable")
     x, y = x[order], y[order]
     # scikit-learn refuses arrays without rows.
     own = slice(N * RANK // SIZE, N * (RANK + 1) // SIZE)
-    found = mpi_gd.LinearClassifier(comm=MPI.COMM_WORLD)
-    found.fit(x[own], y[own])
-    alone = on_root(lambda: mpi_gd.LinearClassifier().fit(x, y).coef_)
+    # Weights that add up to other bits in another order.
+    weight = np.random.default_rng(4).random(N)
+    found = mpi_gd.LinearClassifier(comm=MPI.COMM_WORLD, class_weight="balanced")
+    found.fit(x[own], y[own], weight[own])
+    alone = mpi_gd.LinearClassifier(class_weight="balanced").fit(x, y, weight).coef_
     assert found.classes_.tolist() == ["perhaps not", "yes"]
     assert found.coef_.tobytes() == alone.tobytes()
 
@@ -72,3 +75,10 @@ def test_a_mistake_on_one_rank_is_raised_on_all() -> None:
     if SIZE > 1:
         with pytest.raises(DataError, match="differ from rank 0's"):
             mpi_gd.fit({"loss": {"kind": "logistic"}}, other, y[own], comm="world")
+        with pytest.raises(DataError, match="the job and the packages differ from rank 0's"):
+            mpi_gd.fit({"loss": {"kind": "logistic"}, "seed": RANK}, x[own], y[own], comm="world")
+    weight: Any = "heavy" if RANK == SIZE - 1 else np.ones(len(y[own]))
+    with pytest.raises(DataError, match="weight: got what is no number"):
+        mpi_gd.fit(
+            {"loss": {"kind": "logistic"}}, x[own], y[own], sample_weight=weight, comm="world"
+        )

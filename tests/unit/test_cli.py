@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from mpi_gd import __version__
 from mpi_gd.cli import ParsedExit, parse
+from mpi_gd.listeners import Output
 from mpi_gd.options import BenchOptions, EvaluateOptions, Options, PredictOptions, TrainOptions
 
 _COMMANDS = ["train", "predict", "evaluate", "bench", "launch"]
@@ -146,3 +148,20 @@ def test_a_reader_that_has_read_enough_is_no_error() -> None:
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr, len(done.stdout)) == (0, "", 10)
+
+
+def test_output_that_nobody_reads_is_passed_over() -> None:
+    """Protects the other ranks, which would wait for one that ends because of it."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as stream:
+        output = Output(stream)
+        for _ in range(3):
+            print("x" * 100_000, file=output, flush=True)
+
+
+def test_a_full_disk_under_the_output_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with open("/dev/full", "w") as stream:
+        print("x", file=Output(stream), flush=True)
+    said = capsys.readouterr().err
+    assert said == "mpi_gd: warning: cannot write to the standard output: no space left on device\n"

@@ -147,10 +147,34 @@ def test_any_range_is_that_of_the_whole(
 
 
 @every_form
+@pytest.mark.parametrize("form_of_list", ["fixed", "any"])
+def test_each_place_in_lists_is_a_feature(tmp_path: Path, form: str, form_of_list: str) -> None:
+    """As embeddings come: with a length in their type, or without one."""
+    x = np.arange(24, dtype=np.float32).reshape(8, 3)
+    length = 3 if form_of_list == "fixed" else -1
+    lists = pa.array(x.tolist(), pa.list_(pa.float32(), length))
+    table = pa.table({"e": lists, "y": [0.0, 1.0] * 4, "z": pa.array(range(8), pa.float32())})
+    source = opened(tmp_path, form, table)
+    assert source.columns == ("e.0", "e.1", "e.2", "z")
+    assert source.dtype == np.float32
+    np.testing.assert_array_equal(source.read(2, 7).x, np.c_[x, np.arange(8)][2:7])
+    assert opened(tmp_path, form, table, include=["e"]).columns == ("e.0", "e.1", "e.2")
+    assert opened(tmp_path, form, table, include=["e.1", "z"]).columns == ("e.1", "z")
+    assert opened(tmp_path, form, table, exclude=["e"]).columns == ("z",)
+    gaps = pa.array([None, *x.tolist()[1:]], pa.list_(pa.float32(), length))
+    if form_of_list == "fixed":
+        block = opened(tmp_path, form, table.set_column(0, "e", gaps)).read_columns(0, 8, ["e.1"])
+        assert values(block.columns["e.1"]) == [None, *x[1:, 1].tolist()]
+
+
+@every_form
 def test_what_cannot_be_a_feature_is_named(tmp_path: Path, form: str) -> None:
     base = {"a": [1.0, 2.0], "y": [0.0, 1.0]}
     for extra, told in (
-        ({"l": [[1], [2]]}, r"column 'l' is of the type list.*exclude = \['l'\]"),
+        ({"l": [{"k": 1}] * 2}, r"column 'l' is of the type struct.*exclude = \['l'\]"),
+        ({"l": [[1.0], [2.0, 3.0]]}, r"'l.0': row 1: got a list of 2 values, expected 1 as in"),
+        ({"l": [[], [2]]}, "column 'l': got a list of 0 values in the first row, expected 1 to"),
+        ({"l": [[1], [2]], "l.0": [1.0, 2.0]}, "both called 'l.0'"),
         ({"a": [1.0, None]}, "row 1, column 'a': got nothing, expected a number"),
         ({"a": [1, 2**60 + 1]}, f"column 'a': row 1: got {2**60 + 1}, which float64 cannot hold"),
         ({"y": [0.0, None]}, r"column 'y' \(data.target\): row 1: got nothing"),
@@ -160,7 +184,7 @@ def test_what_cannot_be_a_feature_is_named(tmp_path: Path, form: str) -> None:
     ):
         with pytest.raises(DataError, match=told):
             opened(tmp_path, form, pa.table(base | extra), dtype="float32").read(0, 2)
-    chosen = opened(tmp_path, form, pa.table(base | {"l": [[1], [2]]}), exclude=["l"])
+    chosen = opened(tmp_path, form, pa.table(base | {"l": [[], ["x"]]}), exclude=["l"])
     assert chosen.columns == ("a",)
     with pytest.raises(DataError, match="no column is called 'z'"):
         opened(tmp_path, form, pa.table(base), target="z")

@@ -36,7 +36,7 @@ def message(path: Path, parser: csv_parse.Parser | None = None, **keys: object) 
         (b"4,5,6,7", ["got 4 cells, expected 3"]),
         (b"abc,5,6", ["column 'age'", "'abc'", "expected a number"]),
         (b"4,5,abc", ["column 'y'", "'abc'", "expected a number"]),
-        (b"4,,6", ["column 'size'", "missing", "remove the row"]),
+        (b"4,,6", ["column 'size'", "missing under [prepare]", "remove the row"]),
         (b"4,  ,6", ["column 'size'", "missing"]),
         (b"4,NA,6", ["column 'size'", "'NA'", "missing"]),
         (b"4,5,nan", ["column 'y'", "'nan'", "missing"]),

@@ -310,3 +310,11 @@ def test_a_flipped_byte_in_a_checked_chunk_is_found(tmp_path: Path) -> None:
 
 
 NOISE: NDArray[Any] = RNG.normal(size=(23, 4))
+
+
+def test_bytes_that_are_no_hdf5_are_not_taken_for_an_open_file(tmp_path: Path) -> None:
+    """The bytes that tell whether a program writes it mean that in an HDF5 file alone."""
+    (tmp_path / "x.h5").write_bytes(b"\x00\x01GARBAGE" * 50)
+    with pytest.raises(DataError, match="HDF5 cannot read it") as caught:
+        open_source(DataSpec(path="x.h5"), tmp_path)
+    assert "has the file open" not in str(caught.value)

@@ -203,10 +203,12 @@ def test_bad_lines_are_named(tmp_path: Path, line: str | bytes, message: str) ->
 def test_an_index_beyond_the_features_that_are_stated(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"t.svm: got the index 9, expected at most 5: there are 5"):
         opened(tmp_path, "1 2:3\n0 9:1\n", n_features=5)
-    with pytest.raises(DataError, match="no row has a feature"):
+    with pytest.raises(DataError, match=r"no row has a feature.*is it a LIBSVM file"):
         opened(tmp_path, "1\n2\n")
     with pytest.raises(JobError, match="has its label first"):
         opened(tmp_path, "1 2:3\n", target="y")
+    with pytest.raises(JobError, match="choose among columns that have names"):
+        opened(tmp_path, "1 1:1\n", exclude=["x1"])
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ LAYERS = {
     "errors": 0,
     "launcher": 0,
     "links": 0,
+    "listeners": 0,
     "losses": 0,
     "matrix": 0,
     "numbered": 0,

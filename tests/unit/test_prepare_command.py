@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 
 from mpi_gd.comm import SerialWorld, World
@@ -163,6 +166,27 @@ def test_ranks_have_the_same_features_and_one_message(monkeypatch: pytest.Monkey
         assert str(found).startswith(
             "table: row 700, column 'age': 3 values are missing, the first"
         )
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_gaps_in_plain_numbers_are_counted_too(tmp_path: Path, suffix: str) -> None:
+    """Without [prepare] a reader ends at its first gap: all are counted before they are told."""
+    gaps = [None if k in (7, 150, 190) else float(k) for k in range(200)]
+    late = [None if k == 2 else float(k) for k in range(200)]
+    table = pa.table({"b": range(200), "a": gaps, "c": late, "y": range(200)})
+    path = tmp_path / f"t.{suffix}"
+    pyarrow.csv.write_csv(table, path) if suffix == "csv" else pyarrow.parquet.write_table(
+        table, path
+    )
+    place = "line 9" if suffix == "csv" else "row 7"
+    spec = DataSpec(path=path.name, target="y")
+    for size in (1, 3):
+        for found in on_ranks(size, lambda world: load.load(world, spec, tmp_path)):
+            assert isinstance(found, DataError)
+            assert str(found) == (
+                f"{path}: {place}, column 'a': 3 values are missing, the first here; fill them, as "
+                'in missing = {"a" = "median"} under [prepare], or remove the rows'
+            )
 
 
 def test_what_was_text_in_the_training_is_text_in_prediction() -> None:

@@ -79,6 +79,16 @@ class ArrowSource(ArrowTable):
         """Return a record batch."""
         return self._streamed[number] if self._streamed else self._reader.get_batch(number)
 
+    def first_value(self, name: str) -> Any:
+        """Return a column's value in the first row, None without rows."""
+        for number in range(self._n_batches):
+            batch = self._batch(number)
+            if batch.num_rows:
+                # It is a map of the file, which nobody has looked at.
+                batch.validate(full=True)
+                return batch.column(name)[0].as_py()
+        return None
+
     def batches(self, start: int, stop: int, names: Sequence[str]) -> Iterator[Any]:
         """Yield the batches' parts of the rows."""
         import pyarrow as pa

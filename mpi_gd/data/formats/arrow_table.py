@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mpi_gd.data.arrays import aligned_empty, narrow, storage_type
 from mpi_gd.data.columns import Column, Kind, join
 from mpi_gd.data.formats.arrow_columns import kind_of, role_values, to_column
+from mpi_gd.data.formats.arrow_lists import element, places_of, with_lists
 from mpi_gd.data.formats.csv_layout import find_roles
 from mpi_gd.data.names import check_names, describe_roles, digest_of_names
 from mpi_gd.data.probe import Stamp, open_same, sample_digest
@@ -22,7 +23,7 @@ from mpi_gd.data.selection import selected
 from mpi_gd.data.source import Block, Target
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.table import TableBlock, TableSource
-from mpi_gd.errors import DataError, JobError
+from mpi_gd.errors import DataError, GapError, JobError
 
 __all__ = ["ArrowTable", "explained_arrow", "require_pyarrow"]
 
@@ -68,10 +69,19 @@ class ArrowTable(TableSource):
         check_names(names, str(path), "name each column once")
         found = find_roles(spec, path, names, True, purpose, ",")
         others = [name for place, name in enumerate(names) if place not in found.values()]
+        with explained_arrow(path, self.what):
+            self._places = places_of(others, schema, spec, self.first_value, str(path))
+        held: dict[str, list[str]] = {each.column: [] for each in self._places.values()}
+        for name, place in self._places.items():
+            held[place.column].append(name)
+        others = [each for name in others for each in held.get(name, [name])]
+        check_names(others, str(path), "name each column once")
         if not others:
             raise DataError(f"{path}: there is no column that is a feature; name another target")
+        spec = with_lists(spec, self._places)
         self.columns = tuple(selected(others, spec, str(path), purpose))
-        self.kinds = {name: self._kind(name, schema.field(name).type) for name in self.columns}
+        types = {name: self._type(name, schema) for name in self.columns}
+        self.kinds = {name: self._kind(name, form) for name, form in types.items()}
         roles = {role: names[p] for role, p in found.items() if role in NEEDED[purpose]}
         self._role_kinds = {
             role: self._kind(name, schema.field(name).type) for role, name in roles.items()
@@ -81,10 +91,15 @@ class ArrowTable(TableSource):
         self.role_names = {role: name for role, name in roles.items() if role != "target"}
         self._roles = roles
         self.n_features = len(self.columns)
-        own = {str(schema.field(name).type) for name in self.columns}
+        own = set(map(str, types.values()))
         halves = {"halffloat": np.float16, "float": np.float32}
         kept = halves.get(own.pop(), np.float64) if len(own) == 1 else np.float64
         self.dtype = storage_type(spec.dtype, np.dtype(kept))
+
+    def _type(self, name: str, schema: Any) -> Any:
+        """Return the Arrow type of a feature's values."""
+        place = self._places.get(name)
+        return schema.field(place.column).type.value_type if place else schema.field(name).type
 
     def _kind(self, name: str, form: Any) -> Kind:
         """Return a column's kind; raises DataError for a type that is none."""
@@ -97,12 +112,17 @@ class ArrowTable(TableSource):
         return kind
 
     @abstractmethod
+    def first_value(self, name: str) -> Any:
+        """Return a column's value in the first row, None without rows."""
+
+    @abstractmethod
     def batches(self, start: int, stop: int, names: Sequence[str]) -> Iterator[Any]:
         """Yield tables of Arrow's that are the rows [start, stop), with these columns."""
 
     def _tables(self, start: int, stop: int, names: Sequence[str]) -> Iterator[tuple[int, Any]]:
         """Yield first rows and tables, from a file that is still the same."""
-        wanted = list(dict.fromkeys([*names, *self._roles.values()]))
+        stored = [self._places[name].column if name in self._places else name for name in names]
+        wanted = list(dict.fromkeys([*stored, *self._roles.values()]))
         with open_same(self._path, self._stamp), explained_arrow(self._path, self.what):
             for table in self.batches(start, stop, wanted):
                 yield start, table
@@ -142,7 +162,7 @@ class ArrowTable(TableSource):
         found = [self._column(table, name, row) for name in self.columns]
         for name, column in zip(self.columns, found, strict=True):
             if column.first_missing is not None:
-                raise DataError(
+                raise GapError(
                     f"{self.locate_cell(row + column.first_missing, name)}: got nothing, expected "
                     "a number; remove the row, or say what stands for it: missing under [prepare]"
                 )
@@ -161,7 +181,11 @@ class ArrowTable(TableSource):
     def _column(self, table: Any, name: str, row: int) -> Column:
         """Return a feature's column of a table."""
         where = f"{self._path}: column {name!r}"
-        return to_column(table.column(name), self.kinds[name], where, row)
+        place = self._places.get(name)
+        found = element(table.column(place.column), place, where, row) if place else None
+        return to_column(
+            table.column(name) if found is None else found, self.kinds[name], where, row
+        )
 
     def _add_rest(self, rest: dict[str, list[NDArray[Any]]], table: Any, row: int) -> None:
         """Add what a table has in the roles."""

@@ -271,7 +271,14 @@ def _missing(
     purpose: Purpose,
 ) -> DataError | JobError:
     """Return the error for a needed column that is not there."""
-    known = suggest(name, names) if has_header else "the file has no header: give its number"
+    known = (
+        suggest(name, names)
+        if has_header
+        else (
+            "the file has no header, for there are numbers in its first line: give the column's "
+            "number, or write a header (of shards into each)"
+        )
+    )
     if not name:
         return JobError(f"data.{role} is missing: name the column to learn in [data]; {known}")
     return DataError(

@@ -16,6 +16,7 @@ __all__ = ["find_link", "opened"]
 
 _AGAIN = "copy it again, or save it again with h5py"
 # Where version 3 of the superblock says that somebody writes to the file, and how it does.
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _VERSION_BYTE, _FLAGS_BYTE, _IS_WRITTEN = 8, 11, 1
 # As many as HDF5 follows.
 _MOST_LINKS = 16
@@ -62,6 +63,8 @@ def _damaged(where: str, error: Exception) -> DataError:
 def _require_closed(path: Path, file: BinaryIO) -> None:
     """Raise DataError if the file says that a program has it open for writing."""
     head = file.read(_FLAGS_BYTE + 1)
+    if not head.startswith(_SIGNATURE):
+        return
     if head[_VERSION_BYTE : _VERSION_BYTE + 1] >= b"\3" and head[_FLAGS_BYTE:] > b"\0":
         raise DataError(
             f"{path}: a program has the file open for writing, or was killed while it had, "

@@ -57,6 +57,11 @@ class LibsvmSource(Source):
                 f"data.target is {spec.target!r}, but a LIBSVM file has its label first in each "
                 'line; set target = ""'
             )
+        if spec.include or spec.exclude:
+            raise JobError(
+                f"{paths[0]}: data.include and data.exclude choose among columns that have names, "
+                "and in a LIBSVM file they have none; remove the keys, or convert the data to .npz"
+            )
         self._spec = spec
         self._chunks = chunks_of(self._files)
         self._has_labels = purpose != "predict"
@@ -150,7 +155,10 @@ class LibsvmSource(Source):
                 f"{' (data.n_features)' if given else ''}, counted from {self._base}; correct it"
             )
         if self.n_samples and not (given or found > 0):
-            raise DataError(f"{path}: no row has a feature, expected index:value after the label")
+            raise DataError(
+                f"{path}: no row has a feature, expected index:value after the label; is it a "
+                "LIBSVM file? For rows that are all zeros set n_features"
+            )
         return given or max(1, found)
 
     def guess_rows(self) -> int:

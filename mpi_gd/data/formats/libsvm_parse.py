@@ -262,7 +262,8 @@ def _pair(word: str) -> tuple[int, float]:
         raise ValueError(f"got {_short(word)}, expected index:value; is it a LIBSVM file?")
     if not (index.isascii() and index.isdigit()):
         raise ValueError(
-            f"got the index {_short(index)} in {_short(word)}, expected a whole number, 0 or more"
+            f"got the index {_short(index)} in {_short(word)}, expected a whole number, 0 or more; "
+            "correct it"
         )
     if len(index) > 18 or int(index) >= _MOST_INDEX:
         raise ValueError(f"got the index {_short(index)}, expected less than {_MOST_INDEX}")

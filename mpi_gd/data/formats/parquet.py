@@ -60,6 +60,11 @@ class ParquetSource(ArrowTable):
 
         return pq.ParquetFile(path, page_checksum_verification=True)
 
+    def first_value(self, name: str) -> Any:
+        """Return a column's value in the first row, None without rows."""
+        batch = next(self._file.iter_batches(1, columns=[name], use_threads=False), None)
+        return batch.column(0)[0].as_py() if batch is not None and batch.num_rows else None
+
     def batches(self, start: int, stop: int, names: Sequence[str]) -> Iterator[Any]:
         """Yield the rows batch by batch; the next reading goes on from where this one ended."""
         import pyarrow as pa
