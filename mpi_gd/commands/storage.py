@@ -71,7 +71,7 @@ def choose_storage(
         n_here = hosts.count(socket.gethostname())
         needed = division.bytes[world.rank] + _ROW_BYTES * division.rows[world.rank] + _OTHER_BYTES
         first, last = (sum(division.rows[: world.rank + more]) for more in (0, 1))
-        with world.phase(f"opening {spec.path}"):
+        with world.phase(f"opening {spec.shown_path}"):
             is_mapped = bool(source.in_files(first, last))
         is_streamed = needed > available_memory(n_here, is_mapped=is_mapped)
         count = np.array([is_streamed], dtype=np.int64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,7 +99,7 @@ def _told(setup: Setup, found: _Found, seconds: float) -> str:
     lines.append(
         f"{found.kind}, batches of {found.batch_size} rows: {n} steps, {ends}, in {seconds:.3g} s"
     )
-    if swept.least is None or swept.edge is None:
+    if swept.least is None or swept.good is None:
         lines.append(
             "No suggestion: the loss has not fallen at any step. It begins at its minimum, or "
             "--low is too long"
@@ -110,7 +109,7 @@ def _told(setup: Setup, found: _Found, seconds: float) -> str:
     lines += [
         f"  {sparkline(swept.smoothed, least, swept.first + (swept.first - least))}",
         f"Loss {swept.first:.6g} at the start, at the least {least:.6g} at step "
-        f"{swept.steps[swept.least]:.2g}; good up to {swept.edge:.2g}"
+        f"{swept.steps[swept.least]:.2g}; good from {swept.good[0]:.2g} to {swept.good[1]:.2g}"
         + ("" if swept.has_diverged else ", and it has not diverged: try a higher --high"),
         f"Without a step the solver would choose {found.own:.2g}. Suggested:",
         f"  --set solver.step={swept.suggestion:g}",
@@ -132,7 +131,7 @@ def _json(found: _Found) -> bytes:
         "solver": found.kind,
         "batch_size": found.batch_size,
         "suggestion": swept.suggestion,
-        "edge": swept.edge,
+        "good": swept.good,
         "own_step": found.own,
         "first_loss": swept.first,
         "has_diverged": swept.has_diverged,
@@ -148,12 +147,12 @@ def _plot(found: _Found, path: Path) -> str:
     swept = found.swept
     if not swept.steps or not importlib.util.find_spec("matplotlib"):
         return ""
-    from mpi_gd.page.charts import lines
+    from mpi_gd.page.charts import Line, lines
 
     # What has exploded would hide the rest.
     top = swept.first + abs(swept.first - min(swept.losses))
-    series = [
-        (name, swept.steps, [loss if loss <= top else math.nan for loss in losses])
+    series: list[Line] = [
+        (name, swept.steps, [loss if loss <= top else None for loss in losses])
         for name, losses in (("loss", swept.losses), ("smoothed", swept.smoothed))
     ]
     if swept.suggestion:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mpi_gd.errors import JobError
 
-__all__ = ["bars", "lines", "require_charts", "spans"]
+__all__ = ["Line", "bars", "lines", "require_charts", "spans"]
 
 # Okabe and Ito's colours, which colour-blind people tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -30,9 +30,9 @@ Tunable: TypeAlias = Stochastic | Svrg | LocalSgd
 _WATCHED = 8192
 # It has diverged when it is above the start by so many times its largest fall, and a tenth of it.
 _RISE = 4.0
-# Share of the fall that a step may give back and still be good, and of such a step what is safe.
-_KEPT = 0.1
-_SAFE = 0.25
+# Share of the fall that a good step may lack, and what is safe of a good step.
+_LOST = 0.1
+_SAFE = 0.5
 # Half the width of the running median.
 _HALF = 2
 _ENDLESS = 10**9
@@ -69,28 +69,34 @@ class Swept:
         return smoothed.index(min(smoothed))
 
     @property
-    def edge(self) -> float | None:
-        """Return the longest step that was still good; None if the loss has never fallen.
+    def good(self) -> tuple[float, float] | None:
+        """Return the shortest and the longest good step; None if the loss has never fallen.
 
-        Good is one with nine tenths of the loss's fall still there, before the loss does nothing
-        but rise to the end. Without noise it rises for long before the fall is lost; and where it
-        is about at its floor, where it is least is chance, where it leaves it is not.
+        Good is one with nine tenths of the loss's fall there, before the loss does nothing but
+        rise. Where it is about at its floor, where it is least is chance; where it comes to the
+        floor and leaves it is not.
         """
         if self.least is None:
             return None
         smoothed = self.smoothed
         low = smoothed[self.least]
-        good = low + _KEPT * (self.first - low)
-        last = max(k for k, loss in enumerate(smoothed) if loss <= good)
+        good = [k for k, loss in enumerate(smoothed) if loss <= low + _LOST * (self.first - low)]
         turn = len(smoothed) - 1
-        while turn > 0 and smoothed[turn] > smoothed[turn - 1]:
+        while turn > 0 and smoothed[turn] >= smoothed[turn - 1]:
             turn -= 1
-        return self.steps[min(last, turn)]
+        first, last = good[0], max(good[0], min(good[-1], turn))
+        return self.steps[first], self.steps[last]
 
     @property
     def suggestion(self) -> float | None:
-        """Return a quarter of the edge, to two digits; None if the loss has never fallen."""
-        return None if self.edge is None else float(f"{_SAFE * self.edge:.1e}")
+        """Return half the geometric mean of the two, to two digits; None without them.
+
+        Without noise a loss near 0 hides for long that it grows again, so that the longest alone is
+        several times too long; but then it has come down as many steps before.
+        """
+        return (
+            None if self.good is None else float(f"{_SAFE * math.sqrt(math.prod(self.good)):.1e}")
+        )
 
 
 def own_step(solver: Tunable, problem: Problem, u: Floats, ask: Ask) -> float:

@@ -17,10 +17,10 @@ from mpi_gd.commands.sweep import run, sparkline
 from mpi_gd.errors import JobError
 from mpi_gd.options import SweepOptions
 from mpi_gd.solvers import AdaGrad, Adam, Answer, LocalSgd, Problem, Question, Sgd, Svrg
-from mpi_gd.solvers.sweep import Swept, own_step, sweep
+from mpi_gd.solvers.sweep import Swept, Tunable, own_step, sweep
 
 D = 8
-FAMILY = {
+FAMILY: dict[str, Tunable] = {
     "sgd": Sgd(),
     "sgd plain": Sgd(momentum=0.0),
     "adagrad": AdaGrad(),
@@ -75,10 +75,9 @@ def test_what_is_suggested_leads_down(way: str) -> None:
     f = Parabola()
     if isinstance(solver, LocalSgd):
         solver = Sgd(batch_size=solver.batch_size, momentum=solver.momentum)
-    state = dataclasses.replace(solver, step=found.suggestion).start(f.problem, np.zeros(D))
-    values = []
+    used = dataclasses.replace(solver, step=found.suggestion)
+    state, values = used.start(f.problem, np.zeros(D)), list[float]()
     while len(values) < 20:
-        used = dataclasses.replace(solver, step=found.suggestion)
         step = used.tell(state, f(used.ask(state)))
         if step is not None:
             values.append(step.value)
@@ -121,7 +120,8 @@ def test_a_sweep_that_is_too_short_says_so() -> None:
     found = sweep(Sgd(), f.problem, np.zeros(D), f, 1e-3, 1e-2, 40)
     assert not found.has_diverged
     assert len(found.steps) == 40
-    assert found.edge == found.steps[-1] == pytest.approx(1e-2)
+    assert found.good is not None
+    assert found.good[1] == found.steps[-1] == pytest.approx(1e-2)
     # Two questions a step: the batch, and the look at the loss; one look before.
     assert f.n_batches == 2 * 40 + 1
 
@@ -129,15 +129,15 @@ def test_a_sweep_that_is_too_short_says_so() -> None:
 def test_no_step_is_suggested_at_the_minimum() -> None:
     found, _ = swept(Sgd(), start=1.0)
     assert found.suggestion is None
-    assert found.edge is None
+    assert found.good is None
 
 
 def test_one_lucky_batch_decides_nothing() -> None:
     losses = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.9, 0.8, 0.9, 0.1, 0.9, 1.0]
     found = Swept(tuple(2.0**k for k in range(12)), tuple(losses), 1.0, has_diverged=False)
-    assert found.least == 5 or found.smoothed[found.least or 0] >= 0.5
-    assert found.edge is not None
-    assert found.edge < 2.0**9
+    assert found.smoothed[found.least or 0] >= 0.5
+    assert found.good is not None
+    assert found.good[1] < 2.0**9
 
 
 def test_bars_stand_for_values() -> None:
