@@ -59,6 +59,10 @@ def choose_storage(
             'hosts, and memory = "auto"'
         )
     n_streaming = world.size if is_streamed else 0
+    if max(division.bytes) >= _SMALL_BYTES:
+        # BLAS takes its memory with the first product of this size, and ends the program where
+        # there is none left: before the rows, so that it is they of which it is said.
+        np.dot(np.ones((300, 300)), np.ones((300, 300)))
     if spec.memory == "auto" and can and max(division.bytes) >= _SMALL_BYTES:
         # Small data do not need it.
         from mpi_gd.allocation.memory import available_memory

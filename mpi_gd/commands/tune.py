@@ -13,8 +13,8 @@ from mpi_gd.commands.lost import ending
 from mpi_gd.commands.results import check_test_data
 from mpi_gd.commands.search import EXIT_STOPPED, Search, told
 from mpi_gd.commands.setup import read
+from mpi_gd.commands.strengths import Stopped
 from mpi_gd.commands.surroundings import look_around
-from mpi_gd.commands.trial import Stopped
 from mpi_gd.commands.trial_rows import first_values, make_plans
 from mpi_gd.config import dump_job
 from mpi_gd.config.tune import SearchJob, parse_search
@@ -62,10 +62,9 @@ def _run(world: World, options: TuneOptions, kept: Kept) -> int:
         return code
     begun = Search(world, search, path.parent, reading, options, kept, folder)
     try:
-        best, results = begun.search()
+        return begun.refit(*begun.search())
     except Stopped:
         return _stop(world, folder, begun.ballot)
-    return begun.refit(best, results)
 
 
 def _read_search(world: World, path: Path, options: TuneOptions) -> SearchJob:
