@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -29,8 +30,10 @@ def interrupted(workplace: Any, job: str, number: int) -> str:
     before = len(lines(workplace))
     started = Running([*command, "--resume"], workplace.folder)
     started.until(lambda: len(lines(workplace)) > before)
-    for rank in (0, 1):
-        os.kill(started.rank(rank), number)
+    # A launcher may end one as soon as it misses the other.
+    for pid in [started.rank(rank) for rank in (0, 1)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
     started.wait()
     started.kill()
     return str(json.loads((workplace.folder / "run" / "status.json").read_text())["state"])
