@@ -26,10 +26,14 @@ from mpi_gd.objective.kernel import Kernel
 __all__ = ["load_data", "load_shared_model", "predictor", "require_columns"]
 
 
-def load_shared_model(world: World, path: str) -> Model:
-    """Read the model on every rank; collective, the same error on all ranks."""
+def load_shared_model(world: World, path: str, alpha: float = -1.0) -> Model:
+    """Read the model on every rank, that for `alpha` if it is 0 or more; collective.
+
+    The same error on all ranks.
+    """
     with world.phase("reading the model"):
-        return load_model(path)
+        model = load_model(path)
+        return model if alpha < 0 else model.at(alpha)
 
 
 def load_data(

@@ -14,7 +14,7 @@ __all__ = ["run"]
 
 def run(world: World, options: EvaluateOptions) -> int:
     """Print the scores; collective. Return the exit code."""
-    model = load_shared_model(world, options.model)
+    model = load_shared_model(world, options.model, options.alpha)
     data = load_data(world, model, options.data, options.overrides, purpose="score")
     scores = score_all(world, model, data)
     if world.is_root:

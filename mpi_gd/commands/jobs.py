@@ -66,10 +66,13 @@ def needs(job: Job) -> dict[str, Any]:
     free = ["name", "fault_tolerance", "slow_ranks", "data.path", "data.test", "data.test_target"]
     free += ["data.balance", "data.memory", "data.scratch"]
     free += ["data.test_files", *(f"data.{key}" for key in _file_keys(job.data))]
+    tables = ["stop.", "checkpoint.", "inference."]
+    if getattr(job.penalty, "alpha", None) != "path":
+        tables.append("path.")
     return {
         key: value
         for key, value in found.items()
-        if key not in free and not key.startswith(("stop.", "checkpoint.", "inference."))
+        if key not in free and not key.startswith(tuple(tables))
     }
 
 

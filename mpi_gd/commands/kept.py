@@ -19,6 +19,7 @@ from typing import Any
 from mpi_gd.comm import World
 from mpi_gd.commands.folder import RunFolder
 from mpi_gd.commands.load import Loaded
+from mpi_gd.model import ModelPath
 from mpi_gd.trainer import Course, Ending, Outcome, Record
 
 __all__ = ["Kept"]
@@ -37,6 +38,8 @@ class Kept:
     has_begun: bool = False
     """Whether the folder's marker is this run's."""
     data: Loaded | None = None
+    path: ModelPath | None = None
+    """The models for all strengths of the penalty, once they are there; the same on all ranks."""
     outcome: Outcome | None = None
     """The training's end, on all ranks or none after `share`."""
     state: bytes = b""
@@ -74,6 +77,8 @@ class Kept:
         """Agree on what all that are left have; collective. What it raises leaves all as it was."""
         # Those that are left have other numbers.
         self.shares = None
+        # Some may not have come to its end.
+        self.path = None
         mine = {
             "folder": str(self.folder.path) if self.folder else "",
             "resumes": self.resumes,

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.comm import World
-from mpi_gd.commands.path import objective_for
 from mpi_gd.commands.score import score
 from mpi_gd.commands.setup import Reading, plan
+from mpi_gd.commands.strengths import objective_for, sample_for
 from mpi_gd.config import Job
 from mpi_gd.model import Model
 from mpi_gd.objective import LanePass, lane_deviations, lane_losses
 from mpi_gd.selection.folds import Plan
 from mpi_gd.selection.strength import has_path, path_penalty, with_alpha
 from mpi_gd.selection.walk import walk
-from mpi_gd.solvers import Auto, Question, Sample
+from mpi_gd.solvers import Auto, Question
 from mpi_gd.solvers.path import PathPenalty
 
 __all__ = ["LOT", "Lanes", "Points", "lanes_take"]
@@ -34,8 +34,6 @@ LOT = 10
 _MOST_PARAMS = 1000
 # A candidate need not be fitted to more digits than its scores show.
 _ENOUGH = 1e-5
-# The first Hessian is that of so many rows for each parameter, or of all.
-_ROWS_EACH, _PIECES = 200, 64
 _WEAK = 1e-12
 
 
@@ -94,13 +92,7 @@ class Lanes:
 
     def _hessian(self, u: Floats) -> Floats:
         """Return the Hessian of the loss at u, of all rows or a sample; collective."""
-        grid = self._reading.data.grid
-        wanted = max(1 << 15, _ROWS_EACH * len(u))
-        sample = None
-        if 2 * wanted < grid.n_samples:
-            stride = max(1, grid.n_tiles // _PIECES)
-            rows = -(-wanted * stride // grid.n_tiles // 16) * 16
-            sample = Sample(stride, min(max(16, rows), grid.tile_rows))
+        sample = sample_for(self._setup, len(u))
         answer = self._objective.answer(Question(u, hessian=True, sample=sample)).answer
         if answer.hessian is None:
             raise RuntimeError("a Hessian has been asked for")

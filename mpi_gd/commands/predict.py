@@ -25,7 +25,7 @@ def run(world: World, options: PredictOptions) -> int:
     with world.phase("predicting", by_root=True):
         if world.is_root:
             _require_other_file(options)
-    model = load_shared_model(world, options.model)
+    model = load_shared_model(world, options.model, options.alpha)
     data = load_data(world, model, options.data, options.overrides, purpose="predict")
     z = predictor(model, data)
     with world.phase("predicting"):

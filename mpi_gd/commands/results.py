@@ -27,7 +27,7 @@ from mpi_gd.commands.setup import Reading, Setup
 from mpi_gd.config import CheckpointSpec, Job, StopSpec, dump_job, kind_of
 from mpi_gd.errors import FileError
 from mpi_gd.evaluation import Scores
-from mpi_gd.model import Model, save_model
+from mpi_gd.model import Model, ModelPath, save_model
 from mpi_gd.objective import Certificate
 from mpi_gd.report import warn
 from mpi_gd.solvers import SOLVERS
@@ -47,8 +47,11 @@ def finish(
     report: Account,
     base: Path,
     more: dict[str, Any] | None = None,
+    path: ModelPath | None = None,
 ) -> int:
     """Write the model, score it, write the summary, and `more` in it; collective.
+
+    `path` are the models for all strengths of the penalty, of which this one has been chosen.
 
     Return the exit code.
     """
@@ -56,6 +59,8 @@ def finish(
     if outcome.step is None or record is None:
         raise RuntimeError("the training ended without an iterate")
     model = model_of(setup, outcome, record)
+    if path:
+        model = dataclasses.replace(model, path=path.with_chosen(model.coef, model.intercept))
     place = folder.model
     with world.phase("writing the model", by_root=True):
         if world.is_root:
@@ -99,6 +104,7 @@ def finish(
         "solve_seconds": outcome.seconds,
         "scores": {rows: values.as_json() for rows, values in scores.items()},
         **({"inference": inference} if inference else {}),
+        **({"path": path.summary()} if path else {}),
         **({"warning": warning} if warning else {}),
         **(more or {}),
         "version": __version__,

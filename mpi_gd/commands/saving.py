@@ -20,11 +20,15 @@ from mpi_gd.files import write_whole
 from mpi_gd.report import warn
 from mpi_gd.trainer import Course
 
-__all__ = ["Saver", "find_saved"]
+__all__ = ["Saver", "find_saved", "require_same_run"]
 
 
-def find_saved(world: World, folder: RunFolder, setup: Setup) -> Checkpoint | None:
+def find_saved(
+    world: World, folder: RunFolder, setup: Setup, *, is_known: bool = False
+) -> Checkpoint | None:
     """Return the newest good checkpoint of the root's folder; collective.
+
+    `is_known`: that the run is of this job has been seen to.
 
     Raises JobError when it is of another job or other data, FileError when all are damaged.
     """
@@ -32,9 +36,16 @@ def find_saved(world: World, folder: RunFolder, setup: Setup) -> Checkpoint | No
     with world.phase("reading the checkpoint", by_root=True):
         if world.is_root:
             found = newest(folder.checkpoints, setup.needs, warn)
-            if found is None:
+            if found is None and not is_known:
                 _require_same_job(folder.path / "job.toml", setup.job)
     return _shared(world, found)
+
+
+def require_same_run(world: World, folder: RunFolder, job: Job) -> None:
+    """Raise JobError when the root's folder is of another job; collective."""
+    with world.phase("reading the run's job", by_root=True):
+        if world.is_root:
+            _require_same_job(folder.path / "job.toml", job)
 
 
 def _shared(world: World, checkpoint: Checkpoint | None) -> Checkpoint | None:

@@ -76,6 +76,8 @@ class Setup:
     """(n_params,): the parameters that are not held at 0."""
     rank: Rank | None
     """What is known of dependent columns; None if nobody looked."""
+    gram: Gram | None
+    """The second moments of the rows that are trained on, where least squares needs them."""
     clusters: NDArray[Any] | None
     """(n_rows,): the cluster of each row, numbers or text; None if the job names none."""
     needs: dict[str, Any]
@@ -309,6 +311,7 @@ def plan(
         start=start,
         free=free.reshape(-1),
         rank=rank,
+        gram=gram,
         clusters=data.extras.get("cluster"),
         needs=shared,
         reading_seconds=reading.seconds,

@@ -59,6 +59,10 @@ def choose_storage(
             'hosts, and memory = "auto"'
         )
     n_streaming = world.size if is_streamed else 0
+    if max(division.bytes) >= _SMALL_BYTES:
+        # BLAS takes its memory with the first product of this size, and ends the program where
+        # there is none left: before the rows, so that it is they of which it is said.
+        np.dot(np.ones((300, 300)), np.ones((300, 300)))
     if spec.memory == "auto" and can and max(division.bytes) >= _SMALL_BYTES:
         # Small data do not need it.
         from mpi_gd.allocation.memory import available_memory
@@ -67,7 +71,7 @@ def choose_storage(
         n_here = hosts.count(socket.gethostname())
         needed = division.bytes[world.rank] + _ROW_BYTES * division.rows[world.rank] + _OTHER_BYTES
         first, last = (sum(division.rows[: world.rank + more]) for more in (0, 1))
-        with world.phase(f"opening {spec.path}"):
+        with world.phase(f"opening {spec.shown_path}"):
             is_mapped = bool(source.in_files(first, last))
         is_streamed = needed > available_memory(n_here, is_mapped=is_mapped)
         count = np.array([is_streamed], dtype=np.int64)

@@ -17,12 +17,22 @@ from mpi_gd.commands.kept import Kept
 from mpi_gd.commands.lost import ending
 from mpi_gd.commands.pacing import Pacing
 from mpi_gd.commands.results import check_test_data, finish
-from mpi_gd.commands.saving import Saver, find_saved
+from mpi_gd.commands.saving import Saver, find_saved, require_same_run
 from mpi_gd.commands.separation import may_diverge
 from mpi_gd.commands.setup import Setup, set_up
+from mpi_gd.commands.strengths import Stopped
 from mpi_gd.commands.surroundings import look_around, stop_requested
+from mpi_gd.commands.train_path import (
+    check_path,
+    fit_path,
+    has_path,
+    remark_on,
+    setup_for,
+    without_path,
+)
 from mpi_gd.config import Job
 from mpi_gd.errors import JobError, MpiGdError, OutOfStep, RankLost
+from mpi_gd.model import ModelPath
 from mpi_gd.objective import Certifier
 from mpi_gd.options import TrainOptions
 from mpi_gd.report import Progress, warn
@@ -126,10 +136,13 @@ def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Ke
     Return the exit code; None where the training is to go on with other rows on each rank.
     """
     base = path.parent
-    setup = set_up(world, job, base, kept.data, thorough=options.check, shares=kept.shares)
+    first = without_path(job) if has_path(job) else job
+    setup = set_up(world, first, base, kept.data, thorough=options.check, shares=kept.shares)
     kept.data = setup.data
     check_test_data(world, job, setup, base)
     check_inference(world, setup)
+    if has_path(job):
+        check_path(setup)
     if options.check:
         if world.is_root:
             print(f"{path}: the job and its data are good: {setup.summary}")
@@ -138,17 +151,62 @@ def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Ke
     folder, resumes = _take_folder(world, text, options, job.name, kept)
     if resumes and (code := _finished_with(world, folder, text)) is not None:
         return code
+    if has_path(job):
+        if resumes and not kept.has_begun:
+            require_same_run(world, folder, job)
+        _begin(world, folder, text, kept)
+        kept.path = kept.path or _path(world, setup, options, kept)
+        if kept.path is None:
+            return _EXIT_STOPPED
+        setup = setup_for(world, setup, kept.path)
     found = Checkpoint.from_bytes(kept.state) if kept.state else None
     if resumes and not found:
-        found = find_saved(world, folder, setup)
+        found = find_saved(world, folder, setup, is_known=has_path(job))
     _begin(world, folder, text, kept)
     account = open_account(world, setup, folder, options.progress, found, kept)
+    if kept.path:
+        account.say(remark_on(kept.path))
     kept.outcome = kept.outcome or train_setup(world, setup, folder, found, account, kept)
     if kept.outcome.ending is Ending.STOPPED:
         return _EXIT_STOPPED
     if kept.outcome.ending is Ending.UNEVEN:
         return None
-    return finish(world, setup, kept.outcome, folder, account, base)
+    return finish(world, setup, kept.outcome, folder, account, base, path=kept.path)
+
+
+def _path(world: World, setup: Setup, options: TrainOptions, kept: Kept) -> ModelPath | None:
+    """Return the models for all strengths of the penalty; None if it is to stop; collective."""
+    ballot = _ballot(world, setup, kept)
+    if world.is_root and options.progress != "none":
+        print(f"Fitting a path of up to {setup.job.path.n_alphas} strengths.", flush=True)
+    try:
+        return fit_path(world, setup, ballot)
+    except Stopped:
+        pass
+    if world.is_root:
+        message = "the path was not at its end, and is fitted anew with --resume"
+        print(f"Stopped: {message}.", flush=True)
+        by = "stop.max_seconds" if ballot.is_late else ""
+        write_status(
+            kept.folder.path if kept.folder else None,
+            "stopped",
+            _EXIT_STOPPED,
+            message=message,
+            ranks=world.size,
+            stopped_by=by,
+        )
+    return None
+
+
+def _ballot(world: World, setup: Setup, kept: Kept) -> Ballot:
+    """Return the votes of a training that is to end as the job says."""
+    stop, limit = setup.job.stop, setup.job.stop.max_seconds
+    return Ballot(
+        world.is_root,
+        stop_requested(world, stop.before_time_limit),
+        limit and max(1e-9, limit - (time.monotonic() - kept.began)),
+        setup.job.checkpoint.every_seconds,
+    )
 
 
 def _take_folder(
@@ -247,19 +305,13 @@ def train_setup(
         account.say("There is no checkpoint: training from the start.")
     saver = Saver(world, setup, folder, account, course)
     kept.begin(course, lambda: (saver.checkpoint().to_bytes(), account.last))
-    limit = job.stop.max_seconds
     certifier = setup.certifier(world) if job.stop.gap_tol else None
     tol = max(job.stop.tol, objective.rounding)
     if tol > job.stop.tol:
         account.say(
             f"float32 messages of {world.size} ranks tell gradients to {tol:.1e}: stop.tol is that."
         )
-    ballot = Ballot(
-        world.is_root,
-        stop_requested(world, job.stop.before_time_limit),
-        limit and max(1e-9, limit - (time.monotonic() - kept.began)),
-        job.checkpoint.every_seconds,
-    )
+    ballot = _ballot(world, setup, kept)
     try:
         outcome = train(
             objective,

@@ -17,6 +17,7 @@ from mpi_gd.commands.ledger import key_of
 from mpi_gd.commands.load import Loaded
 from mpi_gd.commands.score import score
 from mpi_gd.commands.setup import Reading, Setup, needs_moments_of, plan, read
+from mpi_gd.commands.strengths import Stopped
 from mpi_gd.commands.train import rules_of
 from mpi_gd.commands.trial_rows import (
     find_strengths,
@@ -48,10 +49,6 @@ __all__ = ["Family", "Stopped", "Trials"]
 
 # Points of more numbers than that are not kept for the next strength to begin at.
 _MOST_KEPT = 20_000
-
-
-class Stopped(Exception):
-    """The ranks have voted to stop; on all of a group alike."""
 
 
 @dataclass(frozen=True)

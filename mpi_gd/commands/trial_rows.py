@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mpi_gd.comm import World
 from mpi_gd.commands.jobs import needs
 from mpi_gd.commands.ledger import key_of
-from mpi_gd.commands.path import find_strengths
 from mpi_gd.commands.setup import Reading
+from mpi_gd.commands.strengths import find_strengths
 from mpi_gd.commands.weights import offset_of, with_class_weight
 from mpi_gd.config import Job
 from mpi_gd.config.tune import Range, SearchJob, TuneSpec

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mpi_gd import __version__, pulse
 from mpi_gd.checkpoint import Checkpoint
 from mpi_gd.comm import World
@@ -25,6 +27,7 @@ from mpi_gd.commands.setup import Reading, Setup, plan, read
 from mpi_gd.commands.surroundings import look_around, stop_requested
 from mpi_gd.commands.tables import format_table
 from mpi_gd.commands.train import open_account, train_setup
+from mpi_gd.commands.train_path import begin_at, check_path, fit_path, remark_on
 from mpi_gd.commands.trial import Family, Stopped, Trials
 from mpi_gd.commands.trial_rows import first_values, make_plans
 from mpi_gd.config import dump_job
@@ -32,10 +35,11 @@ from mpi_gd.config.tune import PATH_KEY, SearchJob, parse_search
 from mpi_gd.errors import JobError, MpiGdError
 from mpi_gd.evaluation import METRICS
 from mpi_gd.files import write_atomically
+from mpi_gd.model import ModelPath
 from mpi_gd.options import TuneOptions
 from mpi_gd.selection.candidates import Values, draw, grid, rounds
 from mpi_gd.selection.desk import Desk, divide
-from mpi_gd.selection.ranking import Result, choose, ranked
+from mpi_gd.selection.ranking import Result, alike, choose, ranked
 from mpi_gd.selection.table import as_csv, as_parquet, lines, require_parquet
 from mpi_gd.status import STATUS_NAME, read_status, write_status
 from mpi_gd.trainer import Ballot, Ending
@@ -352,14 +356,21 @@ class _Search:
             setup = plan(world, job, reading, known=gram)
             kept.data = reading.data
             check_inference(world, setup)
+            try:
+                kept.path = path = kept.path or self._path(best, results, setup)
+            except Stopped:
+                return _stop(world, folder, self.ballot)
+            setup = begin_at(setup, path) if path else setup
             found = self._saved(setup)
             account = open_account(world, setup, folder, self.options.progress, found, kept)
+            if path:
+                account.say(remark_on(path))
             kept.outcome = train_setup(world, setup, folder, found, account, kept)
             if kept.outcome.ending is Ending.STOPPED:
                 return _EXIT_STOPPED
             if kept.outcome.ending is not Ending.UNEVEN:
                 more = {"tune": self._chosen(best, results)}
-                return finish(world, setup, kept.outcome, folder, account, self.base, more)
+                return finish(world, setup, kept.outcome, folder, account, self.base, more, path)
             # The rows are to be divided anew.
             kept.hold()
             reading = read(world, job, self.base, kept.data, shares=kept.shares)
@@ -386,6 +397,32 @@ class _Search:
         if simplest:
             chosen["within_one_standard_error"] = simplest.values
         return chosen
+
+    def _path(self, best: Result, results: Sequence[Result], setup: Setup) -> ModelPath | None:
+        """Return all strengths' models of all rows, with their scores; collective.
+
+        None where the strength was not sought along a path. It has no early stop, as the folds have
+        none: there is a model for each strength that has been judged. Raises Stopped.
+        """
+        metric = self.tuned.tune.metric
+        like = alike(results, best)
+        if self.tuned.space.get(PATH_KEY) != "path" or not setup.job.loss.is_smooth:
+            return None
+        alphas = np.array([result.values[PATH_KEY] for result in like])
+        check_path(setup)
+        path = fit_path(self.world, setup, self.ballot, alphas)
+        least, simplest = choose(like, metric, "best"), choose(like, metric, "1se")
+        errors = np.array([result.error for result in like])
+        has_errors = bool(np.isfinite(errors).all())
+        return dataclasses.replace(
+            path,
+            chosen=like.index(best),
+            score=np.array([result.mean for result in like]),
+            error=errors if has_errors else None,
+            metric=f"cross-validated {metric}",
+            alpha_min=float(least.values[PATH_KEY]) if least else None,
+            alpha_1se=float(simplest.values[PATH_KEY]) if simplest and has_errors else None,
+        )
 
     def _agree(self, mine: bool) -> bool:
         """Return what the root says; collective."""

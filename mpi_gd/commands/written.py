@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from mpi_gd.comm import SerialWorld, World
-from mpi_gd.commands.together import Read, write_rows
+from mpi_gd.commands.together import write_rows
 from mpi_gd.data import Source
 from mpi_gd.data.names import list_some
 from mpi_gd.data.table import TableSource
 from mpi_gd.data.writing import Layout, Rows, Writer
 from mpi_gd.errors import FileError, JobError, MpiGdError
-from mpi_gd.files import discard, publish, reserve
+from mpi_gd.files import discard, write_whole
 from mpi_gd.matrix import Dense
 from mpi_gd.matrix.beside import Beside
 
@@ -168,11 +167,11 @@ def _write_part(
         return _rows(source, layout, start + first, start + last)
 
     if path.suffix == ".parquet":
-        from mpi_gd.data.writing.parquet import job_lines
+        from mpi_gd.data.writing.parquet import job_lines, write_parquet
 
         with world.phase(f"writing {path}", by_root=True):
             if world.is_root:
-                _write_parquet(path, layout, read)
+                write_whole(path, lambda file: write_parquet(file, layout, path, read))
         return job_lines(path, layout)
     while True:
         with world.phase(f"writing {path}"):
@@ -182,26 +181,6 @@ def _write_part(
             return writer.job_lines()
         # A number may have been stored in two parts, and a part of the rows has fewer.
         layout = dataclasses.replace(layout, n_stored=stored)
-
-
-def _write_parquet(path: Path, layout: Layout, read: Read) -> None:
-    """Write a file whole or not at all."""
-    from mpi_gd.data.writing.parquet import write_parquet
-
-    temporary = reserve(path, 0)
-    try:
-        with temporary.open("wb") as file:
-            write_parquet(file, layout, path, read)
-            file.flush()
-            os.fsync(file.fileno())
-        publish(temporary, path)
-    except OSError as error:
-        if isinstance(error, FileError):
-            raise
-        reason = (error.strerror or str(error)).lower()
-        raise FileError(f"{path}: cannot write: {reason} (free some disk space)") from error
-    finally:
-        discard(temporary)
 
 
 def _rows(source: Source, layout: Layout, start: int, stop: int) -> Rows:

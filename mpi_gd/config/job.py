@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mpi_gd.config.pathspec import PathSpec
 from mpi_gd.data.spec import DataSpec
 from mpi_gd.losses import LOSSES, Loss
 from mpi_gd.penalties import PENALTIES, NoPenalty, Penalty
@@ -146,6 +147,9 @@ class Job:
 
     penalty: Penalty = field(default_factory=NoPenalty, metadata={"kinds": PENALTIES})
     """What is added to it for large coefficients."""
+
+    path: PathSpec = field(default_factory=PathSpec)
+    """The strengths of penalty.alpha = "path", of which the job trains the best."""
 
     solver: Solver = field(default_factory=Auto, metadata={"kinds": SOLVERS})
     """How it is minimized."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mpi_gd.config.build import Builder
@@ -32,6 +32,7 @@ __all__ = ["PATH_KEY", "Range", "SearchJob", "TuneSpec", "describe_tune", "parse
 
 PATH_KEY = "penalty.alpha"
 _PATH = "path"
+_SOME = 1e-4
 _KEY = re.compile(r"[a-z_]\w*(\.\w+)?")
 # What a search is about cannot differ between its candidates.
 _FIXED = (
@@ -153,6 +154,10 @@ class SearchJob:
         made = self._jobs.get(";".join(items))
         if made is None:
             made = parse_job(self.text, self.name, (*self.overrides, *items))
+            if getattr(made.penalty, "alpha", None) == _PATH:
+                # What the path is of: a strength comes with each candidate.
+                penalty: Any = made.penalty
+                made = replace(made, penalty=replace(penalty, alpha=_SOME))
             self._jobs[";".join(items)] = made
         return made
 
@@ -170,8 +175,8 @@ class SearchJob:
 def parse_search(text: str, name: str = "job.toml", overrides: Iterable[str] = ()) -> SearchJob:
     """Parse a job file with [tune] and [space], changed by overrides such as "tune.folds=10".
 
-    Without [space] the strength of the penalty is sought, along a path. Raises JobError as
-    `parse_job` does.
+    Without [space], and where penalty.alpha is "path", the penalty's strength is sought along a
+    path. Raises JobError as `parse_job` does.
     """
     text = text.removeprefix("\ufeff")
     items = list(overrides)
@@ -190,7 +195,11 @@ def parse_search(text: str, name: str = "job.toml", overrides: Iterable[str] = (
         if not equals:
             raise JobError(f"--set {item}: expected KEY=VALUE, as in space.penalty.alpha=[0.1, 1]")
         space[key] = _axis(key, toml_value(value), f"--set {item}")
-    search = SearchJob(tune, space or {PATH_KEY: _PATH}, text, name, others)
+    # Of another kind of penalty there is no such key.
+    given = parse_job(text, name, others).penalty
+    if not space or (getattr(given, "alpha", None) == _PATH and PATH_KEY not in space):
+        space[PATH_KEY] = _PATH
+    search = SearchJob(tune, space, text, name, others)
     _check(search)
     return search
 
@@ -245,6 +254,10 @@ def _axis(key: str, value: Any, where: str) -> list[Any] | Range | Literal["path
         )
     if len(value) > _MOST_VALUES:
         raise JobError(f"{where}: space.{key}: got {len(value)} values, expected {_MOST_VALUES}")
+    if key == PATH_KEY and _PATH in value:
+        raise JobError(
+            f'{where}: space.{key}: got a list with "path", expected numbers, or "path" alone'
+        )
     unique = [each for place, each in enumerate(value) if each not in value[:place]]
     return unique
 

@@ -2,5 +2,6 @@
 
 from mpi_gd.model.file import FORMAT_VERSION, load_model, save_model
 from mpi_gd.model.model import Model
+from mpi_gd.model.path import ModelPath
 
-__all__ = ["FORMAT_VERSION", "Model", "load_model", "save_model"]
+__all__ = ["FORMAT_VERSION", "Model", "ModelPath", "load_model", "save_model"]

@@ -5,6 +5,10 @@ and a JSON document with the loss, the column names (of very many without names:
 labels and what the training run recorded.
 It holds nothing that depends on the number of ranks, the host, the time or a folder, so the same
 training gives the same bytes anywhere.
+
+Of a penalty whose strength was chosen along a path it has the whole path too: the arrays
+`path_alphas`, `path_explained`, `path_n_nonzero` (K,), `path_coef`, `path_intercept`, and of scores
+`path_score`, `path_error` (K,); `load_model(...).path` gives them.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from mpi_gd.errors import ModelError
 from mpi_gd.files import write_atomically
 from mpi_gd.losses import LOSSES, Loss
 from mpi_gd.model.model import Model
+from mpi_gd.model.path import ModelPath
 from mpi_gd.numbered import MANY, NumberedNames
 
 __all__ = ["FORMAT_VERSION", "load_model", "save_model"]
@@ -47,7 +52,11 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     }
     try:
         intercept = np.array(model.intercept, dtype=np.float64)
-        data = pack({"coef": model.coef, "intercept": intercept}, document)
+        arrays = {"coef": model.coef, "intercept": intercept}
+        if model.path:
+            arrays |= model.path.arrays()
+            document["path"] = model.path.document()
+        data = pack(arrays, document)
     except ArchiveError as error:
         raise ModelError(f"{Path(path)}: cannot write the model: {error}") from error
     write_atomically(path, data)
@@ -92,6 +101,7 @@ def _from_parts(arrays: dict[str, NDArray[Any]], document: dict[str, Any]) -> Mo
         target_name=_texts("target_name", [document.get("target_name")])[0],
         classes=_labels(document.get("classes")),
         metadata=metadata,
+        path=ModelPath.of(arrays, document.get("path")),
     )
 
 

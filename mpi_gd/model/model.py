@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mpi_gd.errors import ModelError
 from mpi_gd.losses import Loss
 from mpi_gd.model.labels import as_labels
+from mpi_gd.model.path import ModelPath
 
 if TYPE_CHECKING:
     from mpi_gd.prepare.recipe import Recipe
@@ -44,6 +45,8 @@ class Model:
     """A classifier's labels as text; of two, the second is the one whose probability is given."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """What the training run recorded, as JSON."""
+    path: ModelPath | None = None
+    """The models for other strengths of the penalty, where a path of them was trained."""
 
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
@@ -63,6 +66,8 @@ class Model:
             raise ModelError(f"got {len(self.columns)} column names for {len(coef)} coefficients")
         if not (np.isfinite(coef).all() and np.isfinite(self.intercept).all()):
             raise ModelError("a coefficient is not a finite number: the training has diverged")
+        if self.path and self.path.coef.shape[1:] != coef.shape:
+            raise ModelError(f"path: got coefficients of shape {self.path.coef.shape[1:]}")
         if (classes is not None) != self.loss.is_classifier:
             wanted = "labels" if self.loss.is_classifier else "no labels"
             raise ModelError(f"classes: got {classes!r}, expected {wanted} with this loss")
@@ -72,6 +77,18 @@ class Model:
             raise ModelError(f"classes: got {classes!r:.200}, expected different labels")
         if len(classes) > 2 and self.loss.task == "two classes":
             raise ModelError(f"classes: got {len(classes)} labels, expected 2 with this loss")
+
+    def at(self, alpha: float) -> Model:
+        """Return the model for another strength of the penalty, from the path.
+
+        Raises ModelError where it has none, or none that weak.
+        """
+        if self.path is None:
+            raise ModelError(
+                'alpha: this model has no path of strengths; train one with penalty.alpha = "path"'
+            )
+        coef, intercept = self.path.at(alpha)
+        return replace(self, coef=coef, intercept=intercept, path=None)
 
     @property
     def n_features(self) -> int:

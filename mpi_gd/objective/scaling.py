@@ -153,9 +153,10 @@ class Scaling:
         coef = (w.T / self.deviation).T
         return coef, b - np.dot(self.mean, coef)
 
-    def to_solver(self, coef: Floats, intercept: float) -> Floats:
-        """Return u for coefficients of one output."""
-        return np.append(coef * self.deviation, intercept + np.dot(self.mean, coef))
+    def to_solver(self, coef: Floats, intercept: float | Floats) -> Floats:
+        """Return u for coefficients and intercept of the data as they were read."""
+        w = (coef.T * self.deviation).T
+        return np.append(w.reshape(-1), intercept + np.dot(self.mean, coef))
 
     def to_original_matrix(self) -> Floats:
         """Return the matrix (n_params, n_params) that takes u to coefficients and intercepts."""

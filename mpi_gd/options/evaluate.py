@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from mpi_gd.options.fields import DATA, JSON, MODEL, SET_DATA
+from mpi_gd.options.fields import ALPHA, DATA, JSON, MODEL, NO_ALPHA, SET_DATA, require_alpha
 
 __all__ = ["EvaluateOptions"]
 
@@ -34,3 +34,7 @@ metrics (weighted; the same bits on any number of ranks):
     data: str = field(metadata=DATA)
     overrides: tuple[str, ...] = field(default=(), metadata=SET_DATA)
     json: bool = field(default=False, metadata=JSON)
+    alpha: float = field(default=NO_ALPHA, metadata=ALPHA)
+
+    def __post_init__(self) -> None:
+        require_alpha(self.alpha)

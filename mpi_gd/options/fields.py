@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any, Final
 
 __all__ = [
+    "ALPHA",
     "CHECK",
     "DATA",
     "FORCE",
     "JOB",
     "JSON",
     "MODEL",
+    "NO_ALPHA",
     "PROGRESS",
     "REPLACE",
     "RUN_FOLDER",
     "SET_DATA",
     "SET_JOB",
+    "require_alpha",
 ]
 
 # Of which the `group` is what an argument is listed in, and the `flag` stands in place of --NAME.
@@ -39,6 +42,15 @@ SET_DATA: Final[Metadata] = {
     "group": "input",
     "help": "how to read the data, as in header=no: a key of a job's table [data]; may come "
     "several times",
+}
+# For the model's own strength.
+NO_ALPHA: Final = -1.0
+
+ALPHA: Final[Metadata] = {
+    "metavar": "ALPHA",
+    "group": "input",
+    "help": "take the model for this strength of the penalty from the path that the model's file "
+    "has, and between two the mixture of both (default: the model that was chosen)",
 }
 JOB: Final[Metadata] = {
     "flag": "",
@@ -72,3 +84,9 @@ PROGRESS: Final[Metadata] = {
 }
 FORCE: Final[Metadata] = {"group": "output", "help": "replace the files that are there"}
 JSON: Final[Metadata] = {"group": "output", "help": "print JSON instead of a table"}
+
+
+def require_alpha(alpha: float) -> None:
+    """Raise ValueError for a strength that is none."""
+    if alpha != NO_ALPHA and not 0 <= alpha < float("inf"):
+        raise ValueError(f"--alpha must be 0 or more, got {alpha}")

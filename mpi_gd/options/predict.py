@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from mpi_gd.options.fields import DATA, MODEL, SET_DATA
+from mpi_gd.options.fields import ALPHA, DATA, MODEL, NO_ALPHA, SET_DATA, require_alpha
 
 __all__ = ["PredictOptions"]
 
@@ -32,3 +32,7 @@ class PredictOptions:
         },
     )
     overrides: tuple[str, ...] = field(default=(), metadata=SET_DATA)
+    alpha: float = field(default=NO_ALPHA, metadata=ALPHA)
+
+    def __post_init__(self) -> None:
+        require_alpha(self.alpha)

@@ -10,10 +10,12 @@ from typing import Any
 
 from mpi_gd.errors import JobError
 
-__all__ = ["Line", "bars", "lines", "require_charts", "spans"]
+__all__ = ["Line", "bars", "lines", "paths", "require_charts", "spans"]
 
 # Okabe and Ito's colours, which colour-blind people tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# More names at the lines' ends would lie on each other.
+_MOST_NAMES = 10
 _WIDTH, _HEIGHT = 4.6, 3.1
 _SETTINGS: Any = {
     "svg.fonttype": "none",
@@ -74,6 +76,44 @@ def lines(
         axes.set_ylabel(y)
         if len(series) > 1:
             axes.legend(frameon=False, fontsize=8)
+
+    return _drawn(draw)
+
+
+def paths(
+    series: Sequence[Line],
+    x: str,
+    y: str,
+    *,
+    marks: Sequence[tuple[str, float]] = (),
+    errors: Sequence[float] = (),
+) -> str:
+    """Return a chart of lines over a logarithmic axis that falls to the right.
+
+    `marks` are places on it with their names; `errors` go with the first line. The
+    first lines' names stand at their ends.
+    """
+
+    def draw(axes: Any) -> None:
+        for k, (name, xs, ys) in enumerate(series):
+            colour = _COLOURS[k % len(_COLOURS)]
+            axes.plot(xs, ys, "-", lw=1.2, color=colour)
+            if xs and k < _MOST_NAMES:
+                end = (xs[-1], ys[-1])
+                axes.annotate(
+                    name, end, (3, 0), textcoords="offset points", fontsize=7, color=colour
+                )
+            if errors and k == 0:
+                axes.errorbar(xs, ys, errors, fmt="none", ecolor="gray", elinewidth=0.6)
+        for k, (name, place) in enumerate(marks):
+            style: Any = {"color": "gray", "lw": 1, "ls": ":" if k else "--", "label": name}
+            axes.axvline(place, **style)
+        axes.set_xscale("log")
+        axes.invert_xaxis()
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        if marks:
+            axes.legend(frameon=False, fontsize=7)
 
     return _drawn(draw)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mpi_gd.page.charts import Line, bars, lines, require_charts, spans
 from mpi_gd.page.markup import document, figures, pairs, preformatted, section, table
+from mpi_gd.page.path import path_of
 from mpi_gd.page.run import Run
 
 __all__ = ["make_page"]
@@ -31,7 +32,7 @@ def make_page(runs: Sequence[Run]) -> str:
     parts = [f"<h1>{_title(runs)}</h1>", _head(runs), _convergence(runs), _time(runs)]
     for run in runs:
         mark = f" of {run.name}" if len(runs) > 1 else ""
-        parts += [_scores(run, mark), _coefficients(run, mark)]
+        parts += [_scores(run, mark), path_of(run, mark), _coefficients(run, mark)]
     parts += [section(f"Job {run.name}", preformatted(run.job)) for run in runs]
     return document(f"mpi_gd: {names}", "\n".join(filter(None, parts)))
 

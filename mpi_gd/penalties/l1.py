@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mpi_gd.penalties.penalty import Bound, Floats
-from mpi_gd.penalties.separable import Separable, SeparableBound, require_strength
+from mpi_gd.penalties.separable import (
+    Separable,
+    SeparableBound,
+    Strength,
+    require_strength,
+    strength_of,
+)
 
 __all__ = ["L1"]
 
@@ -16,9 +22,9 @@ __all__ = ["L1"]
 class L1(Separable):
     """penalty(w) = alpha * |w|_1 (Tibshirani 1996), beside a loss that is a mean over the rows."""
 
-    alpha: float = 1e-4
+    alpha: Strength = 1e-4
     """Strength, 0 or more. scikit-learn's Lasso(alpha=a) is a here, its LogisticRegression(C=c,
-    penalty="l1") is 1 / (c * n_samples)."""
+    penalty="l1") is 1 / (c * n_samples). "path": chosen along a path, as the table [path] says."""
 
     def __post_init__(self) -> None:
         require_strength(self.alpha)
@@ -26,5 +32,5 @@ class L1(Separable):
 
     def bind_arrays(self, factor: Floats, scale: Floats, lower: Floats, upper: Floats) -> Bound:
         """Return the weights alpha factor scale."""
-        l1 = self.alpha * factor * scale
+        l1 = strength_of(self.alpha) * factor * scale
         return SeparableBound(l1, np.zeros_like(l1), lower, upper)

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mpi_gd.penalties.penalty import Bound, Floats
-from mpi_gd.penalties.separable import Separable, SeparableBound, require_strength
+from mpi_gd.penalties.separable import (
+    Separable,
+    SeparableBound,
+    Strength,
+    require_strength,
+    strength_of,
+)
 
 __all__ = ["L2"]
 
@@ -16,9 +22,10 @@ __all__ = ["L2"]
 class L2(Separable):
     """penalty(w) = alpha / 2 * |w|^2, beside a loss that is a mean over the rows."""
 
-    alpha: float = 1e-4
+    alpha: Strength = 1e-4
     """Strength, 0 or more. scikit-learn's Ridge(alpha=a) is a / n_samples here, its
-    LogisticRegression(C=c) is 1 / (c * n_samples)."""
+    LogisticRegression(C=c) is 1 / (c * n_samples). "path": chosen along a path, as the table
+    [path] says."""
 
     def __post_init__(self) -> None:
         require_strength(self.alpha)
@@ -26,5 +33,5 @@ class L2(Separable):
 
     def bind_arrays(self, factor: Floats, scale: Floats, lower: Floats, upper: Floats) -> Bound:
         """Return the squares' weights alpha factor scale^2."""
-        l2 = self.alpha * factor * np.square(scale)
+        l2 = strength_of(self.alpha) * factor * np.square(scale)
         return SeparableBound(np.zeros_like(l2), l2, lower, upper)

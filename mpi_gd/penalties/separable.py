@@ -5,13 +5,24 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from mpi_gd.penalties.naming import places_of
 from mpi_gd.penalties.penalty import Bound, Floats, Penalty
 
-__all__ = ["Separable", "SeparableBound", "require_share", "require_strength"]
+__all__ = [
+    "Separable",
+    "SeparableBound",
+    "Strength",
+    "require_share",
+    "require_strength",
+    "strength_of",
+]
+
+Strength = float | Literal["path"]
+"""A penalty's alpha, or that it is to be chosen along a path."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +146,19 @@ def _by_column(
     return found
 
 
-def require_strength(alpha: float) -> None:
-    """Raise ValueError for a strength that is negative or no number."""
-    if not 0 <= alpha < np.inf:
+def require_strength(alpha: Strength) -> None:
+    """Raise ValueError for a strength that is negative, no number, and no path."""
+    if not isinstance(alpha, str) and not 0 <= alpha < np.inf:
         raise ValueError(f"alpha must be a finite number, 0 or more, got {alpha}")
+
+
+def strength_of(alpha: Strength) -> float:
+    """Return the strength; raises ValueError for a path, which is many."""
+    if isinstance(alpha, str):
+        raise ValueError(
+            f'alpha is "{alpha}", which is for the commands train, tune and path; give a number'
+        )
+    return alpha
 
 
 def require_share(l1_ratio: float) -> None:

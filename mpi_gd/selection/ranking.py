@@ -10,7 +10,7 @@ from typing import Any, Literal
 from mpi_gd.config.tune import PATH_KEY
 from mpi_gd.selection.candidates import Values
 
-__all__ = ["Result", "choose", "is_higher_better", "ranked"]
+__all__ = ["Result", "alike", "choose", "is_higher_better", "ranked"]
 
 _HIGHER = (
     "accuracy",
@@ -89,15 +89,23 @@ def choose(results: Sequence[Result], metric: str, rule: Literal["best", "1se"])
     if rule == "best" or PATH_KEY not in best.values or not math.isfinite(best.error):
         return best
     sign = -1.0 if is_higher_better(metric) else 1.0
+    good = (
+        result for result in alike(results, best) if sign * (result.mean - best.mean) <= best.error
+    )
+    return next(good)
+
+
+def alike(results: Sequence[Result], best: Result) -> list[Result]:
+    """Return those that have a score and differ from `best` in penalty.alpha alone, falling."""
     like = [
         result
         for result in results
         if math.isfinite(result.mean)
         and result.share == best.share
+        and PATH_KEY in result.values
         and _others(result.values) == _others(best.values)
-        and sign * (result.mean - best.mean) <= best.error
     ]
-    return max(like, key=lambda result: float(result.values[PATH_KEY]))
+    return sorted(like, key=lambda result: -float(result.values[PATH_KEY]))
 
 
 def _others(values: Values) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from mpi_gd.objective import Scaling
 from mpi_gd.penalties import L1, L2, ElasticNet, Penalty
 from mpi_gd.solvers.path import PathPenalty
 
-__all__ = ["has_path", "null_penalty", "path_penalty", "with_alpha"]
+__all__ = ["first_strength", "has_path", "null_penalty", "path_penalty", "with_alpha"]
 
 # A ridge penalty has no strength at which coefficients vanish: its path begins where that of so
 # little of the lasso would.
 _RIDGE_SHARE = 1e-3
+_WEAK = 1e-12
 
 
 def has_path(penalty: Penalty) -> bool:
@@ -28,6 +29,14 @@ def with_alpha(penalty: Penalty, alpha: float) -> Penalty:
     """Return the penalty with another strength."""
     changed: Any = penalty
     return dataclasses.replace(changed, alpha=alpha) if has_path(penalty) else penalty
+
+
+def first_strength(penalty: Penalty) -> Penalty:
+    """Return the penalty with a number for its strength, where that is still to be found.
+
+    It hardly counts: coordinates are those without a penalty, dependent columns are left to it.
+    """
+    return with_alpha(penalty, _WEAK) if getattr(penalty, "alpha", None) == "path" else penalty
 
 
 def path_penalty(penalty: Penalty, columns: Sequence[str], scaling: Scaling) -> PathPenalty:

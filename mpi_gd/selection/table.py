@@ -57,7 +57,7 @@ def require_parquet() -> None:
         import pyarrow.parquet  # noqa: F401
     except ImportError:
         raise JobError(
-            'tune.results = "parquet" needs pyarrow: pip install "mpi_gd[csv]"; or set "csv"'
+            'tune.results = "parquet" needs pyarrow: pip install "mpi_gd[parquet]"; or set "csv"'
         ) from None
 
 

@@ -42,6 +42,9 @@ class Walked:
 
     points: Floats
     """(n_alphas, n_lanes, n_params)."""
+    losses: Floats
+    criteria: Floats
+    """(n_alphas, n_lanes): mean losses, and what is left of the subgradients, as `stop.tol` is."""
     n_passes: int
     n_short: int
     """Fits that ended before they were as near as they should be."""
@@ -91,8 +94,12 @@ class _Lane:
 
     def is_near(self, penalty: PathPenalty, tol: float) -> bool:
         """Whether what is left of the subgradient is small."""
+        return self.left(penalty) <= tol
+
+    def left(self, penalty: PathPenalty) -> float:
+        """Return the largest component that is left of the subgradient, as a share."""
         left = float(np.abs(penalty.residual(self.u, self.gradient)).max())
-        return left <= tol * (self.rms or 1.0)
+        return left / (self.rms or 1.0)
 
 
 def walk(
@@ -118,6 +125,7 @@ def walk(
     for lane in lanes:
         lane.hessian = hessian
     points = np.empty((len(alphas), *start.shape))
+    losses, criteria = np.empty((2, len(alphas), len(lanes)))
     n_passes, n_short = 1, 0
     for number, alpha in enumerate(alphas):
         here = [penalty.times(alpha) for penalty in penalties]
@@ -141,4 +149,6 @@ def walk(
             left = [k for k in left if not lanes[k].is_near(here[k], tol)]
         n_short += len(left)
         points[number] = [lane.u for lane in lanes]
-    return Walked(points, n_passes, n_short)
+        losses[number] = [lane.loss for lane in lanes]
+        criteria[number] = [lane.left(own) for lane, own in zip(lanes, here, strict=True)]
+    return Walked(points, losses, criteria, n_passes, n_short)

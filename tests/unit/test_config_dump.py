@@ -28,6 +28,7 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     float: st.one_of(
         st.floats(0, 1, exclude_max=True), st.floats(min_value=0, allow_infinity=False)
     ),
+    float | Literal["path"]: st.one_of(st.just("path"), st.floats(0, 1)),
     str: _TEXT,
     str | int: st.one_of(_TEXT, st.integers(-(2**63) + 1, 2**63 - 1)),
     str | int | list[str]: st.one_of(
@@ -45,6 +46,8 @@ _BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "name": st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True),
     "path": st.one_of(_TEXT.filter(bool), st.lists(_TEXT, min_size=1, max_size=3)),
     "delimiter": st.sampled_from(",;\t|' "),
+    "n_alphas": st.integers(2, 10_000),
+    "eps": st.floats(0, 1, exclude_min=True, exclude_max=True),
     "n_features": st.integers(0, 1 << 24),
     "index_base": st.sampled_from(["auto", 0, 1]),
     "test": st.just(""),

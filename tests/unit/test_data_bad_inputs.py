@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
@@ -24,8 +25,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mpi_gd.comm import SerialWorld
+from mpi_gd.commands import train
 from mpi_gd.data import FORMATS, DataSpec, open_source
 from mpi_gd.errors import DataError, FileError, JobError, MpiGdError
+from mpi_gd.options import TrainOptions
 
 TIMES = int(os.environ.get("MPI_GD_FUZZ_EXAMPLES", "1"))
 X = np.arange(1.0, 61.0).reshape(20, 3)
@@ -243,6 +247,38 @@ def test_no_rows_or_no_features(
     else:
         # Counted by the survey: whoever loads refuses it.
         assert len(found) == 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_none(kind: str, bad: float, tmp_path: Path) -> None:
+    """Whoever finds it, the reader or the trainer: file, row and column are named."""
+    x = X.copy()
+    x[13, 1] = bad
+    make(kind, tmp_path / NAMES[kind], x, Y)
+    (tmp_path / "job.toml").write_text(
+        f'[data]\npath = "{NAMES[kind]}"\ntarget = "{target_of(kind)}"\n'
+        '[loss]\nkind = "logistic"\n[penalty]\nkind = "l2"\n'
+    )
+    with pytest.raises(DataError) as caught:
+        train.run(SerialWorld(), TrainOptions(job=str(tmp_path / "job.toml"), check=True))
+    require_well_said(caught.value, NAMES[kind])
+    places = {"csv": "line 15, column 'c1'", "libsvm": "line 14"}
+    tables = {"parquet": "row 13, column 'c1'", "arrow": "row 13, column 'c1'"}
+    assert (places | tables).get(kind, "row 13, column 'x1'") in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "arrow"])
+def test_a_name_that_two_columns_have(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / NAMES[kind]
+    twice = pa.Table.from_arrays([pa.array(X[:, 0]), pa.array(X[:, 1]), pa.array(Y)], list("aay"))
+    match kind:
+        case "csv":
+            pyarrow.csv.write_csv(twice, path)
+        case "parquet":
+            pyarrow.parquet.write_table(twice, path)
+        case "arrow":
+            pyarrow.feather.write_feather(twice, path)
+    assert "columns 1 and 2 are both called 'a'" in refused(kind, tmp_path)
 
 
 @st.composite

@@ -207,6 +207,8 @@ def test_an_index_beyond_the_features_that_are_stated(tmp_path: Path) -> None:
         opened(tmp_path, "1\n2\n")
     with pytest.raises(JobError, match="has its label first"):
         opened(tmp_path, "1 2:3\n", target="y")
+    with pytest.raises(JobError, match="choose among columns that have names"):
+        opened(tmp_path, "1 1:1\n", exclude=["x1"])
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,11 @@ class LibsvmSource(Source):
                 f"data.target is {spec.target!r}, but a LIBSVM file has its label first in each "
                 'line; set target = ""'
             )
+        if spec.include or spec.exclude:
+            raise JobError(
+                f"{paths[0]}: data.include and data.exclude choose among columns that have names, "
+                "and in a LIBSVM file they have none; remove the keys, or convert the data to .npz"
+            )
         self._spec = spec
         self._chunks = chunks_of(self._files)
         self._has_labels = purpose != "predict"

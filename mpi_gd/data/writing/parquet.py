@@ -40,7 +40,7 @@ def write_parquet(
     try:
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise JobError(f'{path}: Parquet needs pyarrow: pip install "mpi_gd[csv]"') from error
+        raise JobError(f'{path}: Parquet needs pyarrow: pip install "mpi_gd[parquet]"') from error
     step = max(_LEAST_ROWS, _GROUP_NUMBERS // (len(layout.columns) + len(roles)))
     for start in range(0, layout.n_rows, step):
         table = _table(read(start, min(start + step, layout.n_rows)), layout, roles)
