@@ -259,7 +259,7 @@ class Search:
             found = self._saved(setup)
             account = open_account(world, setup, folder, self.options.progress, found, kept)
             if path:
-                account.say(remark_on(path))
+                account.say(remark_on(path, job.stop.tol))
             kept.outcome = train_setup(world, setup, folder, found, account, kept)
             if kept.outcome.ending is Ending.STOPPED:
                 return EXIT_STOPPED

@@ -165,7 +165,7 @@ def _attempt(world: World, options: TrainOptions, job: Job, path: Path, kept: Ke
     _begin(world, folder, text, kept)
     account = open_account(world, setup, folder, options.progress, found, kept)
     if kept.path:
-        account.say(remark_on(kept.path))
+        account.say(remark_on(kept.path, job.stop.tol))
     kept.outcome = kept.outcome or train_setup(world, setup, folder, found, account, kept)
     if kept.outcome.ending is Ending.STOPPED:
         return _EXIT_STOPPED

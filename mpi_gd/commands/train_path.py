@@ -105,6 +105,7 @@ def fit_path(world: World, setup: Setup, ballot: Ballot, alphas: Floats | None =
         coef=np.stack([coef for coef, _ in found]),
         intercept=np.array([intercept for _, intercept in found]),
         explained=fits.explained,
+        criterion=fits.criteria,
         chosen=len(found) - 1,
         ended=why,
     )
@@ -163,10 +164,12 @@ def begin_at(setup: Setup, path: ModelPath) -> Setup:
     return dataclasses.replace(setup, start=np.where(setup.free, point, 0.0))
 
 
-def remark_on(path: ModelPath) -> str:
-    """Say what the path is, and which of its models is chosen."""
+def remark_on(path: ModelPath, tol: float) -> str:
+    """Say what the path is, which of its models is chosen, and how many fell short of stop.tol."""
     n, last = len(path.alphas), len(path.alphas) - 1
     why = f" (there, {path.ended})" if path.ended else ""
+    n_short = int(np.count_nonzero(path.criterion > tol))
+    why += f"; {n_short} of them did not reach stop.tol" if n_short else ""
     by = f"the best {path.metric}" if path.metric else "the last"
     return (
         f"Path: {n} strengths from {path.alphas[0]:.6g} to {path.alphas[last]:.6g}{why}; "

@@ -7,8 +7,8 @@ It holds nothing that depends on the number of ranks, the host, the time or a fo
 training gives the same bytes anywhere.
 
 Of a penalty whose strength was chosen along a path it has the whole path too: the arrays
-`path_alphas`, `path_explained`, `path_n_nonzero` (K,), `path_coef`, `path_intercept`, and of scores
-`path_score`, `path_error` (K,); `load_model(...).path` gives them.
+`path_alphas`, `path_explained`, `path_criterion`, `path_n_nonzero` (K,), `path_coef`,
+`path_intercept`, and of scores `path_score`, `path_error` (K,); `load_model(...).path` gives them.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ Floats = NDArray[np.float64]
 
 _VERSION = 1
 _PREFIX = "path_"
-_ARRAYS = ("alphas", "coef", "intercept", "explained", "score", "error")
+_ARRAYS = ("alphas", "coef", "intercept", "explained", "criterion", "score", "error")
+_NEEDED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,8 @@ class ModelPath:
     """(K,), or (K, L)."""
     explained: Floats
     """(K,): the share of the deviance, beyond that of the model without penalized coefficients."""
+    criterion: Floats
+    """(K,): what was left of the gradient on the way along, as a share, which `stop.tol` limits."""
     chosen: int
     """Which of them is the model."""
     score: Floats | None = None
@@ -53,7 +56,8 @@ class ModelPath:
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
         n = len(self.alphas)
-        lengths = {len(each) for each in (self.coef, self.intercept, self.explained)}
+        lengths = {len(each) for each in (self.coef, self.intercept)}
+        lengths |= {len(self.explained), len(self.criterion)}
         lengths |= {len(each) for each in (self.score, self.error) if each is not None}
         if n < 1 or lengths != {n} or not 0 <= self.chosen < n:
             raise ModelError(f"path: got {n} strengths and arrays of {sorted(lengths)} models")
@@ -138,7 +142,7 @@ class ModelPath:
         if not isinstance(document, dict) or document.get("version") != _VERSION:
             return None
         parts = {name: arrays.get(_PREFIX + name) for name in _ARRAYS}
-        needed = [parts[name] for name in _ARRAYS[:4]]
+        needed = [parts[name] for name in _ARRAYS[:_NEEDED]]
         if any(each is None or each.dtype != np.float64 for each in needed):
             raise ModelError("path: its arrays of float64 are not all there")
         names = ("chosen", "metric", "alpha_min", "alpha_1se", "ended")

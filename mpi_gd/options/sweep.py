@@ -22,9 +22,10 @@ class SweepOptions:
 For sgd, adagrad, adam, svrg and local-sgd. The step grows by the same factor from batch to batch,
 until the loss diverges, seen on the same 8192 rows each time, as a running median of five.
 Good steps are those at which nine tenths of the loss's largest fall are there, before the loss does
-nothing but rise; suggested is half the geometric mean of the shortest and the longest good one. It
-is the same on any number of ranks. Nothing is trained. The file has the loss of every step; where
-matplotlib is installed, a plot (.svg) is beside it.
+nothing but rise; suggested is half the geometric mean of the shortest and the longest good one; for
+adagrad, whose steps shrink the longer it trains, the longest. It is the same on any number of
+ranks. Nothing is trained. The file has the loss of every step; where matplotlib is installed, a
+plot (.svg) is beside it.
 """
 
     job: str = field(

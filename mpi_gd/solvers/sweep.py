@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TypeAlias
 
+from mpi_gd.solvers.adagrad import AdaGrad
 from mpi_gd.solvers.local_sgd import LocalSgd
 from mpi_gd.solvers.sgd import Sgd
 from mpi_gd.solvers.solver import Answer, Batch, Floats, Problem, Question
@@ -50,6 +51,8 @@ class Swept:
     """The same before the first."""
     has_diverged: bool
     """Whether that ended the sweep; else it was the last step."""
+    is_shrinking: bool = False
+    """Whether the solver's steps get shorter by themselves, the more so the longer it trains."""
 
     @property
     def smoothed(self) -> tuple[float, ...]:
@@ -91,12 +94,14 @@ class Swept:
     def suggestion(self) -> float | None:
         """Return half the geometric mean of the two, to two digits; None without them.
 
+        Of steps that shrink, which a whole training makes shorter than a sweep, the longest.
         Without noise a loss near 0 hides for long that it grows again, so that the longest alone is
         several times too long; but then it has come down as many steps before.
         """
-        return (
-            None if self.good is None else float(f"{_SAFE * math.sqrt(math.prod(self.good)):.1e}")
-        )
+        if self.good is None:
+            return None
+        middle = math.sqrt(math.prod(self.good))
+        return float(f"{self.good[1] if self.is_shrinking else _SAFE * middle:.1e}")
 
 
 def own_step(solver: Tunable, problem: Problem, u: Floats, ask: Ask) -> float:
@@ -126,6 +131,10 @@ def sweep(
         value = ask(Question(point, watched)).value
         return value + (problem.rest.value(point) if problem.rest else 0.0)
 
+    def ended(has_diverged: bool) -> Swept:
+        is_shrinking = isinstance(solver, AdaGrad)
+        return Swept(tuple(steps), tuple(losses), first, has_diverged, is_shrinking)
+
     state = trained.start(problem, u)
     first = loss_at(u)
     steps, losses, least = list[float](), list[float](), first
@@ -134,20 +143,20 @@ def sweep(
         question = trained.ask(state)
         answer = ask(question)
         if not answer.is_finite:
-            return Swept(tuple(steps), tuple(losses), first, has_diverged=True)
+            return ended(has_diverged=True)
         trained.tell(state, answer)
         if question.batch is None:
             # About all rows: at the start, and at the end of an epoch.
             continue
         loss = loss_at(state.u)
         if not math.isfinite(loss):
-            return Swept(tuple(steps), tuple(losses), first, has_diverged=True)
+            return ended(has_diverged=True)
         steps.append(state.step_size)
         losses.append(loss)
         least = min(least, loss)
         if loss > first + _RISE * (first - least) + 0.1 * abs(first):
-            return Swept(tuple(steps), tuple(losses), first, has_diverged=True)
-    return Swept(tuple(steps), tuple(losses), first, has_diverged=False)
+            return ended(has_diverged=True)
+    return ended(has_diverged=False)
 
 
 def _trained(solver: Tunable) -> Stochastic | Svrg:

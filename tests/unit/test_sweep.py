@@ -132,6 +132,16 @@ def test_no_step_is_suggested_at_the_minimum() -> None:
     assert found.good is None
 
 
+def test_steps_that_shrink_by_themselves_may_begin_longer() -> None:
+    found, _ = swept(AdaGrad())
+    assert found.good is not None
+    assert found.suggestion == pytest.approx(found.good[1], rel=0.05)
+    other, _ = swept(Sgd())
+    assert other.good is not None
+    assert other.suggestion is not None
+    assert other.suggestion < 0.5 * other.good[1]
+
+
 def test_one_lucky_batch_decides_nothing() -> None:
     losses = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.9, 0.8, 0.9, 0.1, 0.9, 1.0]
     found = Swept(tuple(2.0**k for k in range(12)), tuple(losses), 1.0, has_diverged=False)

@@ -63,6 +63,7 @@ def test_each_model_of_the_path_is_what_its_strength_trains(loss: str, tmp_path:
     path = model.path
     assert path is not None and path.score is not None and path.error is None
     assert path.n_nonzero[0] == 0 and (np.diff(path.explained) >= 0).all()
+    assert (path.criterion <= 1e-8).all()
     assert path.chosen == np.argmin(path.score) and path.alpha == path.alpha_min
     assert (path.coef[path.chosen] == model.coef).all()
     # The model says the strength that it was trained with.
@@ -109,6 +110,7 @@ def test_a_strength_between_two_is_a_mixture() -> None:
         np.array([4.0, 2.0, 1.0]),
         np.array([[0.0], [1.0], [3.0]]),
         np.array([5.0, 6.0, 8.0]),
+        np.zeros(3),
         np.zeros(3),
         2,
     )
