@@ -149,8 +149,7 @@ class Job:
     """What is added to it for large coefficients."""
 
     path: PathSpec = field(default_factory=PathSpec)
-    """The strengths of penalty.alpha = "path", of which the job trains the best; for the
-    command tune the table [tune] says them."""
+    """The strengths of penalty.alpha = "path"; those of `tune` are in its table [tune]."""
 
     solver: Solver = field(default_factory=Auto, metadata={"kinds": SOLVERS})
     """How it is minimized."""

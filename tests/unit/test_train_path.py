@@ -178,7 +178,8 @@ def test_a_search_keeps_the_path_and_its_scores(loss: str, metric: str, tmp_path
     assert path.alpha_min == path.alphas[best]
     good = sign * (path.score - path.score[best]) <= path.error[best]
     assert path.alpha_1se == path.alphas[good].max() == path.alpha
-    assert path.alpha_min is not None and path.alpha > path.alpha_min
+    assert path.alpha_min is not None and path.alpha is not None
+    assert path.alpha > path.alpha_min
     assert report.run(ReportOptions((str(out),))) == 0
     page = (out / "report.html").read_text()
     for text in ("<h2>Path</h2>", "alpha_1se", "with its standard error", "x0"):
