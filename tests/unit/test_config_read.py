@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from mpi_gd.config import parse_job, read_job_text
 from mpi_gd.errors import FileError, JobError
+from tests.powerless import without_rights
 
 _JOB = "[data]\npath = 'é.csv'\n[loss]\nkind = 'squared'\n"
 
@@ -46,12 +48,13 @@ def test_missing(tmp_path: Path) -> None:
         read_job_text(tmp_path / ("a" * 300))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_unreadable(tmp_path: Path) -> None:
-    path = tmp_path / "a.toml"
-    path.touch(mode=0o000)
-    with pytest.raises(FileError, match="permission denied; ask its owner"):
-        read_job_text(path)
+def test_unreadable() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "a.toml"
+        path.touch(mode=0o000)
+        with without_rights(), pytest.raises(FileError, match="permission denied; ask its owner"):
+            read_job_text(path)
 
 
 def test_not_text(tmp_path: Path) -> None:
