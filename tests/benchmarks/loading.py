@@ -1,6 +1,6 @@
 """How fast data are loaded, beside those who can do nothing but read.
 
-    python -m tests.benchmarks.loading [--megabytes 300] [--rounds 3] [--folder FOLDER]
+    PATH=.venvs/mpich/bin:$PATH python -m tests.benchmarks.loading [--megabytes 300] [--rounds 3] [--folder FOLDER]
 
 Needs the extras csv and sparse, and scikit-learn. Every reading is a process of its own; all take
 turns, several rounds, and medians count. Rows that are mapped are touched, so that all of them are
@@ -228,6 +228,8 @@ def main() -> None:
     readings = [each for each in READINGS if each.file.endswith(options.only)]
     if "parquet" not in FORMATS:
         readings = [each for each in readings if not each.file.endswith(".parquet")]
+    if options.folder:
+        Path(options.folder).mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=options.folder))
     try:
         make(folder, options.megabytes)
