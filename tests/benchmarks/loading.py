@@ -4,8 +4,8 @@
 
 Needs mpirun on PATH, the extras csv and sparse, and scikit-learn. Every reading is a process of its
 own; all take turns, several rounds, and medians count. Rows that are mapped are touched, so that
-all of them are in memory. "cold": the file's pages are dropped from the cache before. Ours agrees on the file,
-counts its rows and checks them, too, and is an MPI program of one or two ranks.
+all of them are in memory. "cold": the file's pages are dropped from the cache before. Ours agrees
+on the file, counts its rows and checks them, too, and is an MPI program of one or two ranks.
 """
 
 from __future__ import annotations
