@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,12 @@ from numpy.typing import NDArray
 from mpi_gd.comm import SerialWorld, World
 from mpi_gd.commands.learn import learn
 from mpi_gd.data.columns import Column, Kind
-from mpi_gd.data.roles import Purpose
-from mpi_gd.data.source import Block, Source
-from mpi_gd.data.spec import DataSpec
+from mpi_gd.data.source import Block
 from mpi_gd.data.table import TableBlock, TableSource
 from mpi_gd.prepare import PrepareSpec
 from mpi_gd.prepare.recipe import Recipe
 
-__all__ = ["MemoryTable", "column", "recipe_of", "sample_columns"]
+__all__ = ["MemoryTable", "column", "recipe_of", "sample_columns", "values"]
 
 
 def column(values: Sequence[Any]) -> Column:
@@ -40,6 +37,16 @@ def column(values: Sequence[Any]) -> Column:
     return Column(kind, np.array(numbers, dtype=np.float64), gaps)
 
 
+def values(column: Column) -> list[Any]:
+    """Return a column as Python has it, None where there is no value."""
+    missing = np.zeros(len(column), bool) if column.missing is None else column.missing
+    plain = column.values.tolist()
+    if column.kind == "text":
+        pairs = zip(plain, missing, strict=True)
+        plain = [None if gap else column.levels[code] for code, gap in pairs]
+    return [None if gap else value for value, gap in zip(plain, missing, strict=True)]
+
+
 class MemoryTable(TableSource):
     """Columns of n rows; the target is their number."""
 
@@ -52,13 +59,6 @@ class MemoryTable(TableSource):
         self.n_samples = len(next(iter(columns.values())))
         self.n_features, self.dtype, self.target_name = len(columns), np.dtype(np.float64), "y"
         self.role_names = {role: role for role in self._extras}
-
-    @classmethod
-    def open(
-        cls, spec: DataSpec, path: Path, *, base: Path = Path(), purpose: Purpose = "train"
-    ) -> Source:
-        """Raise ValueError: there is no file."""
-        raise ValueError("there is no file")
 
     def read(self, start: int, stop: int) -> Block:
         """Raise ValueError: a test that comes here has forgotten to prepare."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KINDS", "Column", "Kind", "join"]
+__all__ = ["KINDS", "Column", "Kind", "empty", "join"]
 
 # date: a moment, in microseconds since 1970-01-01T00:00 in UTC.
 Kind = Literal["number", "boolean", "text", "date"]
@@ -44,6 +44,12 @@ class Column:
         if self.missing is None or not self.missing.any():
             return None
         return int(self.missing.argmax())
+
+
+def empty(kind: Kind) -> Column:
+    """Return a column without rows."""
+    types: dict[Kind, type] = {"text": np.int32, "date": np.int64}
+    return Column(kind, np.empty(0, dtype=types.get(kind, np.float64)))
 
 
 def join(parts: Sequence[Column]) -> Column:

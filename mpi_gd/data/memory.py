@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from mpi_gd.data.names import default_names
-from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block, Features, Source
-from mpi_gd.data.spec import DataSpec
 
 __all__ = ["MemorySource"]
 
@@ -36,13 +33,6 @@ class MemorySource(Source):
         self.n_stored, self.dtype = n_stored, block.x.dtype
         self.target_name = target_name
         self.role_names: Mapping[str, str] = {role: role for role in block.extras}
-
-    @classmethod
-    def open(
-        cls, spec: DataSpec, path: Path, *, base: Path = Path(), purpose: Purpose = "train"
-    ) -> Source:
-        """Raise ValueError: there is no file."""
-        raise ValueError("rows in memory are not opened: they are given")
 
     def read(self, start: int, stop: int) -> Block:
         """Return views of rows that are here; raises ValueError for others."""

@@ -140,11 +140,16 @@ def is_packed(path: Path) -> bool:
     return path.suffix.lower() in _PACKED_SUFFIXES
 
 
+def _packing_in(head: bytes) -> str | None:
+    """Return how what begins so is compressed; None if it is not."""
+    return next((name for magic, name in _PACKINGS.items() if head.startswith(magic)), None)
+
+
 def packing_of(path: Path) -> str | None:
     """Return how a file is compressed, by its first bytes; None if it is not."""
     with open_same(path, stamp(path)) as file:
         head = file.read(6) or b""
-    return next((name for magic, name in _PACKINGS.items() if head.startswith(magic)), None)
+    return _packing_in(head)
 
 
 def guess_format(path: Path) -> str:
@@ -198,7 +203,7 @@ def foreign_format(path: Path, wanted: str | None) -> str | None:
         return _require(
             path, wanted, "safetensors", "a safetensors file", 'set format = "safetensors"'
         )
-    packing = next((name for magic, name in _PACKINGS.items() if head.startswith(magic)), None)
+    packing = _packing_in(head)
     if packing and wanted not in _PACKED_FORMATS and known_suffix(path) not in _PACKED_FORMATS:
         what = f"compressed by {packing}"
         remedy = f"decompress it first: {_UNPACK[packing]} FILE; text alone is read as it is"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.names import suggest
+from mpi_gd.data.over import SourceOver
 from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block, Source
 from mpi_gd.data.spec import DataSpec
@@ -62,7 +62,7 @@ def selected(
     return [name for name in names if name in chosen]
 
 
-class SelectedSource(Source):
+class SelectedSource(SourceOver[Source]):
     """Some of the columns of a source that reads all of them."""
 
     def __init__(self, source: Source, spec: DataSpec, purpose: Purpose) -> None:
@@ -78,13 +78,6 @@ class SelectedSource(Source):
         share = source.n_stored * self.n_features // max(1, source.n_features)
         self.n_samples, self.n_stored = source.n_samples, max(share, bool(source.n_stored))
 
-    @classmethod
-    def open(
-        cls, spec: DataSpec, path: Path, *, base: Path = Path(), purpose: Purpose = "train"
-    ) -> Source:
-        """Raise TypeError: it is made of a source."""
-        raise TypeError("a selection is made of a source")
-
     def survey(self, part: int, parts: int) -> NDArray[np.int64]:
         """Scan a part."""
         return self.source.survey(part, parts)
@@ -93,10 +86,6 @@ class SelectedSource(Source):
         """Take all parts' surveys."""
         self.source.settle(total)
         self.n_samples = self.source.n_samples
-
-    def guess_rows(self) -> int:
-        """Return about how many rows there are."""
-        return self.source.guess_rows()
 
     def read(self, start: int, stop: int) -> Block:
         """Return the rows' chosen columns."""
@@ -111,15 +100,3 @@ class SelectedSource(Source):
     def fingerprint(self) -> str:
         """Describe the source and the choice."""
         return f"{self.source.fingerprint()}, of which {self.n_features} columns: {self.columns}"
-
-    def locate(self, row: int) -> str:
-        """Name the place of a global row."""
-        return self.source.locate(row)
-
-    def locate_target(self, row: int) -> str:
-        """Name the place of a global row's target."""
-        return self.source.locate_target(row)
-
-    def locate_extra(self, role: str, row: int) -> str:
-        """Name the place of a global row's value in another role."""
-        return self.source.locate_extra(role, row)

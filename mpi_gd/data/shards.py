@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +18,8 @@ from numpy.typing import NDArray
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.listing import Shard, digest_of_shards
 from mpi_gd.data.probe import is_packed, sample_digest, stamp
-from mpi_gd.data.roles import Purpose
 from mpi_gd.data.shares import Share, cut_shares, rooms_of
 from mpi_gd.data.source import Block, Features, Source
-from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.uniform import require_alike
 from mpi_gd.errors import DataError, NoRowsError
 from mpi_gd.matrix import Csr
@@ -69,13 +66,6 @@ class ShardedSource(Source):
         # Number of the first row of each shard, and of all; known when settled.
         self._starts = np.zeros(len(shards) + 1, dtype=np.int64)
         self._counts: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-
-    @classmethod
-    def open(
-        cls, spec: DataSpec, path: Path, *, base: Path = Path(), purpose: Purpose = "train"
-    ) -> Source:
-        """Raise TypeError: several files are opened by `open_source`."""
-        raise TypeError("several files are opened by open_source")
 
     def _find_first(self) -> tuple[int, Source]:
         """Open the first shard that has rows."""

@@ -80,7 +80,6 @@ class Source(ABC):
     texts: frozenset[str] = frozenset()
 
     @classmethod
-    @abstractmethod
     def open(
         cls, spec: DataSpec, path: Path, *, base: Path = Path(), purpose: Purpose = "train"
     ) -> Source:
@@ -88,8 +87,10 @@ class Source(ABC):
 
         Further files that `spec` names are relative to `base`. What `purpose` does not need is
         neither read nor a feature, and may be missing; y is then NaN and `target_name` empty.
-        Raises FileError for a file that cannot be read, DataError for one that makes no sense.
+        Raises FileError for a file that cannot be read, DataError for one that makes no sense, and
+        TypeError for a source that is made of something else than a file.
         """
+        raise TypeError(f"{cls.__name__} is not opened: it is made of something else than a file")
 
     def survey(self, part: int, parts: int) -> NDArray[np.int64]:
         """Scan part number `part` of `parts`; return counts to be added over the parts.

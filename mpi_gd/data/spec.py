@@ -160,16 +160,7 @@ class DataSpec:
             raise ValueError(f"n_features must be from 0 to {MOST_FEATURES}, got {self.n_features}")
         self._check_test_files()
         self._check_class_weight()
-        plain = len(self.delimiter) == 1 and (
-            self.delimiter.isprintable() or self.delimiter == "\t"
-        )
-        if self.delimiter == "auto":
-            return
-        if not plain or not self.delimiter.isascii() or self.delimiter in '"' + _PARTS_OF_NUMBERS:
-            raise ValueError(
-                'delimiter must be one ASCII character that is no part of a number, as "," ";" or '
-                f'"\\t", got {self.delimiter!r}'
-            )
+        self._check_delimiter()
 
     @property
     def roles(self) -> dict[str, str | int]:
@@ -222,6 +213,19 @@ class DataSpec:
                 "test_files must name a file for each of weight, offset, exposure and trials that "
                 f"is used with a test file .npy, and nothing else, got {given}, expected "
                 f"{', '.join(needed) or 'none'} with test = {self.test!r}"
+            )
+
+    def _check_delimiter(self) -> None:
+        """Raise ValueError for a delimiter that would make a number ambiguous."""
+        if self.delimiter == "auto":
+            return
+        plain = len(self.delimiter) == 1 and (
+            self.delimiter.isprintable() or self.delimiter == "\t"
+        )
+        if not plain or not self.delimiter.isascii() or self.delimiter in '"' + _PARTS_OF_NUMBERS:
+            raise ValueError(
+                'delimiter must be one ASCII character that is no part of a number, as "," ";" or '
+                f'"\\t", got {self.delimiter!r}'
             )
 
     def _check_class_weight(self) -> None:

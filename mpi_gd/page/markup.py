@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-__all__ = ["cell", "document", "figures", "pairs", "preformatted", "section", "table"]
+__all__ = ["cell", "document", "figures", "heading", "pairs", "preformatted", "section", "table"]
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -35,10 +35,15 @@ def document(title: str, body: str) -> str:
     )
 
 
+def heading(text: str, level: int) -> str:
+    """Return a heading; 1 is that of the page."""
+    return f"<h{level}>{escape(text)}</h{level}>"
+
+
 def section(title: str, *parts: str) -> str:
     """Return a section, empty if all its parts are."""
     content = "\n".join(filter(None, parts))
-    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>" if content else ""
+    return f"<section>\n{heading(title, 2)}\n{content}\n</section>" if content else ""
 
 
 def figures(*drawn: tuple[str, str]) -> str:

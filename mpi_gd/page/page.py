@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mpi_gd.page.charts import Line, bars, lines, require_charts, spans
-from mpi_gd.page.markup import document, figures, pairs, preformatted, section, table
+from mpi_gd.page.markup import document, figures, heading, pairs, preformatted, section, table
 from mpi_gd.page.path import path_of
 from mpi_gd.page.run import Run
 
@@ -29,19 +29,17 @@ def make_page(runs: Sequence[Run]) -> str:
     """
     require_charts()
     names = ", ".join(run.name for run in runs)
-    parts = [f"<h1>{_title(runs)}</h1>", _head(runs), _convergence(runs), _time(runs)]
+    parts = [
+        heading(" and ".join(run.name for run in runs), 1),
+        _head(runs),
+        _convergence(runs),
+        _time(runs),
+    ]
     for run in runs:
         mark = f" of {run.name}" if len(runs) > 1 else ""
         parts += [_scores(run, mark), path_of(run, mark), _coefficients(run, mark)]
     parts += [section(f"Job {run.name}", preformatted(run.job)) for run in runs]
     return document(f"mpi_gd: {names}", "\n".join(filter(None, parts)))
-
-
-def _title(runs: Sequence[Run]) -> str:
-    """Return the heading."""
-    from html import escape
-
-    return escape(" and ".join(run.name for run in runs))
 
 
 def _head(runs: Sequence[Run]) -> str:
@@ -179,7 +177,7 @@ def _scores(run: Run, mark: str) -> str:
     for rows, scores in (run.summary.get("scores") or {}).items():
         drawn = _curves(scores)
         tables = [
-            f"<h3>{name.replace('_', ' ')}</h3>" + table(scores[name], 30)
+            heading(name.replace("_", " "), 3) + table(scores[name], 30)
             for name in ("confusion", "per_class")
             if scores.get(name)
         ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,8 @@ from numpy.typing import NDArray
 
 from mpi_gd.data.arrays import aligned_empty, narrow, storage_type
 from mpi_gd.data.columns import Column, Kind
-from mpi_gd.data.roles import Purpose
+from mpi_gd.data.over import SourceOver
 from mpi_gd.data.source import Block, Source
-from mpi_gd.data.spec import DataSpec
 from mpi_gd.data.table import TableBlock, TableSource
 from mpi_gd.errors import DataError, JobError
 from mpi_gd.matrix import Csr, Dense, Matrix
@@ -38,7 +36,7 @@ def pieces(start: int, stop: int, n_columns: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + step, stop)
 
 
-class PreparedSource(Source):
+class PreparedSource(SourceOver[TableSource]):
     """The rows of a table, whose columns a recipe makes features of."""
 
     recipe: Recipe
@@ -56,7 +54,7 @@ class PreparedSource(Source):
                 "features of which most are zeros need SciPy: pip install "
                 '"mpi_gd[sparse]", or set layout = "dense" under [prepare]'
             )
-        self.table, self.recipe = table, recipe
+        self.source, self.recipe = table, recipe
         self.n_samples, self.n_features = table.n_samples, recipe.n_features
         self.columns = recipe.names
         self.n_stored = recipe.n_values * table.n_samples if recipe.is_sparse else 0
@@ -64,13 +62,6 @@ class PreparedSource(Source):
         self.dtype = storage_type(wanted, np.dtype(np.float64))
         self.target_name, self.role_names = table.target_name, table.role_names
         self._input_of = {name: each.name for each in recipe.inputs for name in each.variables}
-
-    @classmethod
-    def open(
-        cls, spec: DataSpec, path: Path, *, base: Path = Path(), purpose: Purpose = "train"
-    ) -> Source:
-        """Raise TypeError: it is made of a table."""
-        raise TypeError("a prepared source is made of a table and a recipe")
 
     def read(self, start: int, stop: int) -> Block:
         """Return the features, y and the rest of rows [start, stop).
@@ -84,7 +75,7 @@ class PreparedSource(Source):
         blocks = []
         # A range without rows has y and the rest all the same.
         for first, last in pieces(start, stop, len(names)) if stop > start else [(start, stop)]:
-            block = self.table.read_columns(first, last, names)
+            block = self.source.read_columns(first, last, names)
             refusals.start = first
             lost = out.add(self.recipe.terms(block.columns, refusals), last - first)
             if lost is not None and not refusals.found:
@@ -102,30 +93,14 @@ class PreparedSource(Source):
 
     def place(self, row: int, column: str) -> str:
         """Name the place of a cell, of a column or of a date's part."""
-        return self.table.locate_cell(row, self._input_of.get(column, column))
+        return self.source.locate_cell(row, self._input_of.get(column, column))
 
     def fingerprint(self) -> str:
         """Describe the table and the recipe."""
-        return f"{self.table.fingerprint()}, prepared as {self.recipe.digest}"
-
-    def guess_rows(self) -> int:
-        """Return about how many rows there are."""
-        return self.table.guess_rows()
-
-    def locate(self, row: int) -> str:
-        """Name the place of a global row."""
-        return self.table.locate(row)
-
-    def locate_target(self, row: int) -> str:
-        """Name the place of a global row's target."""
-        return self.table.locate_target(row)
-
-    def locate_extra(self, role: str, row: int) -> str:
-        """Name the place of a global row's value in another role."""
-        return self.table.locate_extra(role, row)
+        return f"{self.source.fingerprint()}, prepared as {self.recipe.digest}"
 
 
-class ArrayTable(TableSource):
+class ArrayTable(SourceOver[Source], TableSource):
     """The rows of an array as a table: its columns are numbers, and NaN is a missing value."""
 
     def __init__(self, source: Source) -> None:
@@ -140,13 +115,6 @@ class ArrayTable(TableSource):
         self.columns, self.dtype = source.columns, source.dtype
         self.kinds: Mapping[str, Kind] = dict.fromkeys(source.columns, "number")
         self.target_name, self.role_names = source.target_name, source.role_names
-
-    @classmethod
-    def open(
-        cls, spec: DataSpec, path: Path, *, base: Path = Path(), purpose: Purpose = "train"
-    ) -> Source:
-        """Raise TypeError: it is made of a source."""
-        raise TypeError("a table of an array is made of a source")
 
     def read(self, start: int, stop: int) -> Block:
         """Return the rows as they are."""
@@ -169,18 +137,6 @@ class ArrayTable(TableSource):
     def fingerprint(self) -> str:
         """Describe the source."""
         return self.source.fingerprint()
-
-    def locate(self, row: int) -> str:
-        """Name the place of a global row."""
-        return self.source.locate(row)
-
-    def locate_target(self, row: int) -> str:
-        """Name the place of a global row's target."""
-        return self.source.locate_target(row)
-
-    def locate_extra(self, role: str, row: int) -> str:
-        """Name the place of a global row's value in another role."""
-        return self.source.locate_extra(role, row)
 
 
 def require_inputs(table: TableSource, inputs: Sequence[Input]) -> None:

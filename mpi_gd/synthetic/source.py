@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -12,9 +11,7 @@ from numpy.typing import NDArray
 from mpi_gd.config import kind_of
 from mpi_gd.data.arrays import aligned_empty
 from mpi_gd.data.names import default_names
-from mpi_gd.data.roles import Purpose
 from mpi_gd.data.source import Block, Source
-from mpi_gd.data.spec import DataSpec
 from mpi_gd.losses import LOSSES
 from mpi_gd.matrix import Csr
 from mpi_gd.synthetic.problem import Floats, Problem
@@ -43,13 +40,6 @@ class SyntheticSource(Source):
         numbers = 2 * problem.row_numbers or problem.n_columns
         rows = max(1, _TILE_BYTES // (8 * numbers))
         self.tile_rows = min(_MOST_TILE_ROWS, 1 << (rows.bit_length() - 1))
-
-    @classmethod
-    def open(
-        cls, spec: DataSpec, path: Path, *, base: Path = Path(), purpose: Purpose = "train"
-    ) -> Source:
-        """Raise ValueError: there is no file."""
-        raise ValueError("rows that are made up are not opened: make a source of a problem")
 
     def read(self, start: int, stop: int) -> Block:
         """Draw the rows [start, stop)."""

@@ -18,9 +18,9 @@ from pyarrow import feather
 from pyarrow import parquet as pq
 
 from mpi_gd.data import DataSpec, open_source
-from mpi_gd.data.columns import Column
 from mpi_gd.data.table import TableSource
 from mpi_gd.errors import DataError, MpiGdError, NoRowsError
+from tests.tabular import values
 
 Write = Callable[[pa.Table, Path, int], None]
 
@@ -64,15 +64,6 @@ def settled(path: Path, **keys: Any) -> TableSource:
     source.settle(sum(source.survey(part, 3) for part in range(3)))  # type: ignore[arg-type]
     assert isinstance(source, TableSource)
     return source
-
-
-def values(column: Column) -> list[Any]:
-    missing = np.zeros(len(column), bool) if column.missing is None else column.missing
-    plain = column.values.tolist()
-    if column.kind == "text":
-        pairs = zip(plain, missing, strict=True)
-        plain = [None if gap else column.levels[code] for code, gap in pairs]
-    return [None if gap else value for value, gap in zip(plain, missing, strict=True)]
 
 
 def sample() -> pa.Table:

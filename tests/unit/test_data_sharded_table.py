@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from mpi_gd.data import DataSpec, open_source
-from mpi_gd.data.columns import Column
 from mpi_gd.data.sharded_table import ShardedTable
 from mpi_gd.errors import DataError, JobError
+from tests.tabular import values
 
 
 def settled(folder: Path, files: dict[str, str], parts: int = 2, **keys: Any) -> ShardedTable:
@@ -26,14 +26,6 @@ def settled(folder: Path, files: dict[str, str], parts: int = 2, **keys: Any) ->
     assert isinstance(source, ShardedTable)
     source.settle(np.sum([source.survey(part, parts) for part in range(parts)], axis=0))
     return source
-
-
-def values(column: Column) -> list[Any]:
-    """Return a column's values, None where they are missing."""
-    missing = np.zeros(len(column), bool) if column.missing is None else column.missing
-    shown = [column.levels[int(v)] if column.kind == "text" and not m else v for v, m in
-             zip(column.values.tolist(), missing, strict=True)]  # fmt: skip
-    return [None if gap else value for value, gap in zip(shown, missing, strict=True)]
 
 
 def table(*rows: str, header: str = "a,b,y") -> str:

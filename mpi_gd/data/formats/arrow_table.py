@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.data.arrays import aligned_empty, narrow, storage_type
-from mpi_gd.data.columns import Column, Kind, join
+from mpi_gd.data.columns import Column, Kind, empty, join
 from mpi_gd.data.formats.arrow_columns import kind_of, role_values, to_column
 from mpi_gd.data.formats.arrow_lists import element, places_of, with_lists
 from mpi_gd.data.formats.csv_layout import find_roles
@@ -143,7 +143,7 @@ class ArrowTable(TableSource):
                 parts[name].append(self._column(table, name, row))
             self._add_rest(rest, table, row)
         found = {
-            name: join(each) if each else _empty(self.kinds[name]) for name, each in parts.items()
+            name: join(each) if each else empty(self.kinds[name]) for name, each in parts.items()
         }
         return TableBlock(found, *self._joined(rest, stop - start))
 
@@ -224,9 +224,3 @@ class ArrowTable(TableSource):
     def locate_cell(self, row: int, name: str) -> str:
         """Name the row and the column."""
         return f"{self._path}: row {row}, column {name!r}"
-
-
-def _empty(kind: Kind) -> Column:
-    """Return a column without rows."""
-    types: dict[Kind, type] = {"text": np.int32, "date": np.int64}
-    return Column(kind, np.empty(0, dtype=types.get(kind, np.float64)))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_gd.data.arrays import aligned_empty, narrow, storage_type
-from mpi_gd.data.columns import Column, Kind, join
+from mpi_gd.data.columns import Column, Kind, empty, join
 from mpi_gd.data.formats.csv_columns import parse_columns
 from mpi_gd.data.formats.csv_layout import find_layout
 from mpi_gd.data.formats.csv_parse import Parser, fast_parser, parse
@@ -166,7 +166,7 @@ class CsvSource(TableSource):
                 others[role].append(values)
             row += n_rows
         found = {
-            name: join(each) if each else _empty(self.kinds[name]) for name, each in parts.items()
+            name: join(each) if each else empty(self.kinds[name]) for name, each in parts.items()
         }
         y, extras = self._rest(others, stop - start)
         return TableBlock(found, y, extras)
@@ -270,9 +270,3 @@ def _place_of_end(piece: bytes, number: int) -> int:
     """Return the place behind line end `number`, counted from 1."""
     ends = np.flatnonzero(np.frombuffer(piece, dtype=np.uint8) == ord("\n"))
     return int(ends[number - 1]) + 1
-
-
-def _empty(kind: Kind) -> Column:
-    """Return a column without rows."""
-    types: dict[Kind, type] = {"text": np.int32, "date": np.int64}
-    return Column(kind, np.empty(0, dtype=types.get(kind, np.float64)))

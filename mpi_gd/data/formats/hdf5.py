@@ -57,14 +57,6 @@ class Hdf5Source(ArraySource):
 class SparseHdf5Source(SparseSource):
     """A group with data, indices and indptr, as AnnData writes it, and y and the rest."""
 
-    @classmethod
-    def open(
-        cls, spec: DataSpec, path: Path, *, base: Path = Path(), purpose: Purpose = "train"
-    ) -> Source:
-        """Read what the file says of its datasets; raises FileError, DataError, JobError."""
-        store = Datasets(path, fills=spec.missing_chunks == "fill")
-        return cls.of_store(store, spec, base, purpose)
-
 
 class Datasets(ArrayStore):
     """The datasets of a file, by path."""

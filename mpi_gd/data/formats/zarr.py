@@ -57,14 +57,6 @@ class ZarrSource(ArraySource):
 class SparseZarrSource(SparseSource):
     """A folder with data, indices and indptr, as AnnData writes it, and y and the rest."""
 
-    @classmethod
-    def open(
-        cls, spec: DataSpec, path: Path, *, base: Path = Path(), purpose: Purpose = "train"
-    ) -> Source:
-        """Read the metadata of the arrays; raises FileError, DataError, JobError."""
-        store = ZarrArrays(path, fills=spec.missing_chunks == "fill")
-        return cls.of_store(store, spec, base, purpose)
-
 
 class ZarrArrays(ArrayStore):
     """The arrays of a group, by path."""
